@@ -1,0 +1,324 @@
+"Hostile files, folders and stores: each is an InputError of one line or a line in the quarantine, and the rest goes on."
+import json
+import os
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from encgan3 import datasets
+from encgan3.clips import InputError
+from encgan3.datasets import (ClipStore, decode_video, each, prepare, read_sequences, read_video, replacing, write_sequences,
+                              write_video)
+
+av = pytest.importorskip('av')
+
+def movie(frames=40, height=36, width=48, seed=0):
+    "A bright block that crosses a noisy background."
+    rng = np.random.default_rng(seed)
+    out = np.broadcast_to(rng.integers(0, 90, (height, width, 1), dtype=np.uint8), (frames, height, width, 3)).copy()
+    for t in range(frames): out[t, height//4:, (x := t*(width-8)//frames):x+8] = 240
+    return out
+
+def refused(path, **limits):
+    "The one line with which a file is refused."
+    with pytest.raises(InputError) as e: decode_video(path, **limits)
+    assert '\n' not in str(e.value) and path.name in str(e.value)
+    return str(e.value)
+
+def build(folder, store, **kw): return prepare('folder', folder, store, size=16, workers=0, progress=False, **kw)
+
+@pytest.fixture(scope='module')
+def good(tmp_path_factory):
+    "One good file of each container."
+    folder = tmp_path_factory.mktemp('good')
+    return {s: write_video(folder/f'good{s}', movie()) for s in ('.avi', '.mp4', '.mkv')}
+
+@pytest.fixture
+def store(tmp_path, good):
+    "A small store of six files."
+    (tmp_path/'in').mkdir()
+    for i in range(6): write_video(tmp_path/'in'/f'{i}.mkv', movie(34 + i, seed=i))
+    return build(tmp_path/'in', tmp_path/'store')
+
+# files that are no video
+
+@pytest.mark.parametrize('name,content,word', [
+    ('empty.avi', b'', 'empty'), ('zeros.avi', bytes(5000), 'no video'), ('random.mp4', np.random.default_rng(0).bytes(5000), 'no video'),
+    ('page.mp4', b'<!DOCTYPE html><html><body>Sign in to download</body></html>' * 50, 'no video'), ('text.avi', b'hello\n' * 99, 'no video')])
+def test_no_video(tmp_path, name, content, word):
+    (tmp_path/name).write_bytes(content)
+    assert word in refused(tmp_path/name)
+
+def test_missing_and_folder(tmp_path):
+    refused(tmp_path/'nothing.avi')
+    (tmp_path/'folder.avi').mkdir()
+    refused(tmp_path/'folder.avi')
+
+@pytest.mark.parametrize('text', ['#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{}\n#EXT-X-ENDLIST\n', 'ffconcat version 1.0\nfile {}\n'])
+def test_playlists_open_nothing(tmp_path, good, text):
+    "A playlist that poses as a video does not make us read the file it names."
+    (tmp_path/'list.avi').write_text(text.format(os.path.relpath(good['.avi'], tmp_path)))
+    refused(tmp_path/'list.avi')
+
+def test_sound_only(tmp_path):
+    with av.open(str(tmp_path/'sound.mp4'), 'w') as c:
+        s = c.add_stream('aac', rate=8000, layout='mono')
+        f = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format='fltp', layout='mono')
+        f.sample_rate = 8000
+        for t in range(8):
+            f.pts = 1024 * t
+            c.mux(s.encode(f))
+        c.mux(s.encode())
+    assert 'sound' in refused(tmp_path/'sound.mp4')
+
+def test_no_frame(tmp_path, good):
+    "Only the header of an AVI: a stream, and not one picture."
+    data = good['.avi'].read_bytes()
+    (tmp_path/'head.avi').write_bytes(data[:data.index(b'movi') + 4])
+    refused(tmp_path/'head.avi')
+
+# damaged and odd files
+
+@pytest.mark.parametrize('suffix', ['.avi', '.mp4', '.mkv'])
+@pytest.mark.parametrize('part', [.02, .2, .4, .6, .8, .95])
+def test_truncated(tmp_path, good, suffix, part):
+    "A file cut short is refused, or says how much is missing; it is never taken for whole."
+    data = good[suffix].read_bytes()
+    path = tmp_path/f'cut{suffix}'
+    path.write_bytes(data[:int(part*len(data))])
+    try: video = decode_video(path)
+    except InputError as e: assert '\n' not in str(e) and 'cut' in str(e)
+    else: assert len(video.frames) == 40 or video.problem or suffix == '.mkv' # Matroska does not declare a number of frames
+
+@pytest.mark.parametrize('seed', range(30))
+@pytest.mark.parametrize('suffix', ['.avi', '.mp4', '.mkv'])
+def test_flipped_bytes(tmp_path, good, suffix, seed):
+    "Whatever a damaged file holds, it ends in frames or in an InputError."
+    data, rng = bytearray(good[suffix].read_bytes()), np.random.default_rng(seed)
+    for i in rng.integers(0, len(data) if seed % 2 else 400, 20): data[i] = rng.integers(256)
+    path = tmp_path/f'flip{suffix}'
+    path.write_bytes(data)
+    try: assert decode_video(path, max_bytes=10**8).frames.ndim == 4
+    except InputError as e: assert '\n' not in str(e)
+
+def test_one_frame_and_short_are_listed(tmp_path, good):
+    for n in (1, 30, 31): write_video(tmp_path/'in'/f'n{n}.mp4', movie(n))
+    s = build(tmp_path/'in', tmp_path/'store')
+    assert [v['length'] for v in s.videos] == [31] and len(s) == 1
+    assert {q['file']: q['kept'] for q in s.index['quarantine']} == {'n1.mp4': False, 'n30.mp4': False}
+
+@pytest.mark.parametrize('height,width', [(35, 47), (1, 1), (2, 64), (64, 2), (17, 16)])
+def test_odd_sizes(tmp_path, height, width):
+    frames, _ = read_video(write_video(tmp_path/'odd.mp4', np.full((3, height, width, 3), 77, np.uint8)))
+    assert frames.shape == (3, height + height % 2, width + width % 2, 3)
+
+def test_size_change(tmp_path):
+    "Two MPEG-4 streams of different size, one after the other in one file."
+    with av.open(str(tmp_path/'two.mkv'), 'w') as c:
+        s = c.add_stream('mjpeg', rate=25, width=48, height=36, pix_fmt='yuvj420p')
+        for i in range(8):
+            jpeg = av.CodecContext.create('mjpeg', 'w')
+            jpeg.width, jpeg.height, jpeg.pix_fmt, jpeg.time_base = 48 - 16*(i > 3), 36, 'yuvj420p', Fraction(1, 25)
+            frame = av.VideoFrame.from_ndarray(np.full((36, jpeg.width, 3), 99, np.uint8), format='rgb24').reformat(format='yuvj420p')
+            for packet in [*jpeg.encode(frame), *jpeg.encode()]:
+                packet.stream, packet.pts, packet.dts, packet.time_base = s, i, i, Fraction(1, 25)
+                c.mux(packet)
+    assert 'size changes' in refused(tmp_path/'two.mkv')
+
+def test_rotation(tmp_path):
+    "A telephone held upright: stored lying, shown upright."
+    frames = movie(4)
+    with av.open(str(tmp_path/'up.mp4'), 'w') as c:
+        s = c.add_stream('libx264', rate=25, options={'crf': '5'})
+        s.width, s.height, s.pix_fmt = 48, 36, 'yuv420p'
+        s.set_display_rotation(-90)
+        for f in frames: c.mux(s.encode(av.VideoFrame.from_ndarray(f, format='rgb24')))
+        c.mux(s.encode())
+    shown = decode_video(tmp_path/'up.mp4').frames
+    assert shown.shape == (4, 48, 36, 3)
+    assert np.abs(np.rot90(shown, 1, (1, 2)).astype(int) - frames).mean() < 6
+
+# limits
+
+def test_limits(good):
+    assert 'pixels' in refused(good['.avi'], max_pixels=1000)
+    assert 'frames' in refused(good['.avi'], max_frames=39)
+    assert 'bytes' in refused(good['.avi'], max_bytes=10**5)
+    assert len(decode_video(good['.avi'], max_frames=40, max_pixels=48*36).frames) == 40
+
+def test_bomb_is_refused_before_it_unfolds(tmp_path):
+    "A few kilobytes that unfold to 16384x16384: refused at its first frame."
+    with av.open(str(tmp_path/'bomb.mkv'), 'w') as c:
+        s = c.add_stream('mjpeg', rate=25, width=8192, height=8192, pix_fmt='yuvj420p')
+        frame = av.VideoFrame(8192, 8192, 'yuvj420p')
+        c.mux(s.encode(frame))
+        c.mux(s.encode())
+    assert 'pixels' in refused(tmp_path/'bomb.mkv')
+
+# folders
+
+def test_empty_folders(tmp_path):
+    (tmp_path/'in').mkdir()
+    for source in ('in', 'absent'):
+        with pytest.raises(InputError): build(tmp_path/source, tmp_path/'store')
+    assert sorted(os.listdir(tmp_path)) == ['in']
+
+def test_nothing_usable(tmp_path):
+    (tmp_path/'in').mkdir()
+    (tmp_path/'in'/'bad.avi').write_bytes(b'')
+    with pytest.raises(InputError, match='bad.avi: is empty'): build(tmp_path/'in', tmp_path/'store')
+    assert sorted(os.listdir(tmp_path)) == ['in']
+
+def test_rest_goes_on(tmp_path, good):
+    "Bad files among good ones: each is listed with its reason, and a truncated one is kept as far as it goes."
+    write_video(tmp_path/'in'/'deep'/'er'/'fine.mp4', movie())
+    (tmp_path/'in'/'html.mp4').write_bytes(b'<html>')
+    data = write_video(tmp_path/'in'/'cut.avi', movie(200)).read_bytes()
+    (tmp_path/'in'/'cut.avi').write_bytes(data[:len(data)//2])
+    s = build(tmp_path/'in', tmp_path/'store')
+    kept = {q['file']: (q['kept'], q['reason']) for q in s.index['quarantine']}
+    assert not kept['html.mp4'][0] and kept['cut.avi'][0] and 'declares 200 frames' in kept['cut.avi'][1]
+    assert [v['file'] for v in s.videos] == ['cut.avi', 'deep/er/fine.mp4'] and s.factors(len(s) - 1) == {'action': 'er', 'subject': 'fine'}
+
+def test_mixed_folder(tmp_path):
+    "Landscape, portrait, a GIF, upper case, several rates."
+    from PIL import Image
+    write_video(tmp_path/'in'/'a.MP4', movie(40, 60, 90), 30)
+    write_video(tmp_path/'in'/'b.mkv', movie(40, 90, 50), 24)
+    gif = [Image.fromarray(f) for f in movie(40, 30, 60)]
+    gif[0].save(tmp_path/'in'/'c.gif', save_all=True, append_images=gif[1:], duration=40)
+    for crop in ('centre', 'mover', 'face', 'whole'):
+        s = build(tmp_path/'in', tmp_path/'store', crop=crop)
+        assert [v['file'] for v in s.videos] == ['a.MP4', 'b.mkv', 'c.gif'] and s.array.shape[1:] == (16, 16, 3)
+    assert [round(v['fps']) for v in s.videos] == [30, 24, 25]
+
+@pytest.mark.parametrize('call', [dict(dataset='wiezmann', source='.'), dict(dataset='weizmann'), dict(dataset='weizmann-s', source='.')])
+def test_wrong_calls(tmp_path, call):
+    with pytest.raises(InputError): prepare(store=tmp_path/'store', **call)
+    with pytest.raises(InputError): prepare('folder', tmp_path)
+
+def test_names(tmp_path):
+    "Lena walks twice; a stranger is listed."
+    for name in ('lena_walk1', 'lena_walk2', 'ido_wave1', 'stranger_walk'): write_video(tmp_path/'in'/f'{name}.avi', movie())
+    s = prepare('weizmann', tmp_path/'in', tmp_path/'store', size=16, workers=0, progress=False)
+    assert sorted((v['factors']['subject'], v['factors']['action']) for v in s.videos) == [('ido', 'wave1'), ('lena', 'walk'), ('lena', 'walk')]
+    assert [q['file'] for q in s.index['quarantine']] == ['stranger_walk.avi']
+    with pytest.raises(InputError, match='person01_boxing'): prepare('kth', tmp_path/'in', tmp_path/'other', progress=False)
+
+# KTH's list
+
+KTH_LIST = '''header text: training: person11, 12
+person01_boxing_d4\t\tframes\t1-95, 96-185, 186-245, 246-370
+person07_jogging_d4  \tframes\t61-101, 1-40
+person03_walking_d4\t\tframes\t1-50, 40-90, 300-380
+person13_handclapping_d3\t*missing*
+'''
+
+def test_sequences(tmp_path):
+    "Ranges from 1, both ends included, out of order, overlapping, and longer than the file."
+    (tmp_path/'in').mkdir()
+    (tmp_path/'in'/'00sequences.txt').write_text(KTH_LIST)
+    for name in ('person01_boxing_d4', 'person07_jogging_d4', 'person03_walking_d4', 'person02_walking_d1'):
+        write_video(tmp_path/'in'/f'{name}_uncomp.avi', movie(304 if 'boxing' in name else 101))
+    s = prepare('kth', tmp_path/'in', tmp_path/'store', size=16, workers=0, progress=False)
+    lengths = {}
+    for v in s.videos: lengths.setdefault(v['file'][:19], []).append(v['length'])
+    assert lengths == {'person01_boxing_d4_': [95, 90, 60, 59], 'person02_walking_d1': [101], 'person03_walking_d4': [50, 51],
+                       'person07_jogging_d4': [41, 40]}
+    assert {v['split'] for v in s.videos if 'person02' in v['file']} == {'test'}
+    assert len(s.index['quarantine']) == 2 and all('d4' in q['file'] for q in s.index['quarantine'])
+
+def test_sequence_list_round_trip(tmp_path):
+    takes = datasets.STANDINS['kth-s'].takes()[:7]
+    write_sequences(tmp_path/'list.txt', takes)
+    back = read_sequences(tmp_path/'list.txt')
+    assert len(back) == 600 and sum(map(bool, back.values())) == 7
+    for t in takes: assert back[os.path.basename(t.file).removesuffix('_uncomp.avi')] == [tuple(r) for r in t.sequences]
+
+# writing
+
+def test_replaced_whole_or_not_at_all(tmp_path):
+    path = write_video(tmp_path/'v.mp4', movie(3))
+    before = path.read_bytes()
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_bytes(b'half')
+        raise RuntimeError
+    with pytest.raises(InputError): write_video(path, movie(3).astype(float))
+    with pytest.raises(InputError): write_video(tmp_path/'v.xyz', movie(3))
+    assert os.listdir(tmp_path) == ['v.mp4'] and path.read_bytes() == before
+
+def test_codec_failure_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(av.VideoFrame, 'from_ndarray', lambda *a, **k: 1/0)
+    with pytest.raises(ZeroDivisionError): write_video(tmp_path/'v.mp4', movie(3))
+    assert os.listdir(tmp_path) == []
+
+@pytest.mark.parametrize('where', ['cut_out', 'count_table', 'fill'])
+def test_store_whole_or_not_at_all(store, tmp_path, monkeypatch, where):
+    "An exception on the way leaves the old store as it was, and no scraps."
+    before = store.sha256, sorted(os.listdir(tmp_path))
+    monkeypatch.setattr(datasets, where, lambda *a, **k: 1/0)
+    with pytest.raises(ZeroDivisionError): build(tmp_path/'in', tmp_path/'store', crop='whole')
+    with pytest.raises(ZeroDivisionError): build(tmp_path/'in', tmp_path/'new')
+    assert (ClipStore(tmp_path/'store').sha256, sorted(os.listdir(tmp_path))) == before
+
+def test_other_folders_are_left_alone(store, tmp_path):
+    with pytest.raises(InputError, match='no clip store'): build(tmp_path/'in', tmp_path/'in')
+    assert len(os.listdir(tmp_path/'in')) == 6
+
+def test_deterministic(store, tmp_path):
+    assert build(tmp_path/'in', tmp_path/'again').sha256 == store.sha256
+    assert prepare('folder', tmp_path/'in', tmp_path/'two', size=16, workers=2, progress=False).sha256 == store.sha256
+
+def test_limit(store, tmp_path):
+    one, two = (build(tmp_path/'in', tmp_path/'few', limit=3, seed=0) for _ in range(2))
+    assert len(one.videos) == 3 and one.sha256 == two.sha256
+    with pytest.raises(InputError): build(tmp_path/'in', tmp_path/'few', limit=0)
+
+# reading a store
+
+def damage(name, change):
+    "Rewrite a file of a store."
+    def act(folder):
+        path = folder/name
+        path.write_bytes(change(path.read_bytes()))
+    return act
+
+def edit(**entries): return damage('index.json', lambda b: json.dumps(json.loads(b) | entries).encode())
+
+@pytest.mark.parametrize('act', [
+    lambda f: (f/'index.json').unlink(), lambda f: (f/'frames.npy').unlink(), damage('index.json', lambda b: b[:len(b)//2]),
+    damage('index.json', lambda b: b'[]'), damage('index.json', lambda b: b'\xff\xfe'), edit(size=17), edit(videos=[{}]), edit(videos=3),
+    edit(videos=[dict(first=-1, length=40, split='train', factors={}, file='a', fps=1)]),
+    edit(videos=[dict(first=0, length=10**9, split='train', factors={}, file='a', fps=1)]), damage('frames.npy', lambda b: b''),
+    damage('frames.npy', lambda b: b[:-100]), damage('frames.npy', lambda b: b'\x80\x04K\x01.' + bytes(999)),
+    damage('frames.npy', lambda b: b.replace(b'|u1', b'|i1'))])
+def test_damaged_store(store, act):
+    act(store.folder)
+    with pytest.raises(InputError) as e: ClipStore(store.folder, None)
+    assert '\n' not in str(e.value) and 'prepare' in str(e.value)
+
+def test_changed_frames_are_found(store):
+    store.verify()
+    damage('frames.npy', lambda b: b[:-1] + bytes([b[-1] ^ 1]))(store.folder)
+    with pytest.raises(InputError, match='prepare'): ClipStore(store.folder).verify()
+
+def test_unknown_split_and_long_windows(store):
+    for wrong in (dict(split='val'), dict(frames=999), dict(stride=50)):
+        with pytest.raises(InputError): ClipStore(store.folder, **wrong)
+
+def test_windows(store):
+    "Every window is the slice of its own video that it should be."
+    s, i = ClipStore(store.folder, None, frames=5, stride=3), 0
+    for v in s.videos:
+        for start in range(v['length'] - 12):
+            assert (s[i] == s.array[v['first'] + start:v['first'] + start + 13:3]).all() and s.factors(i) is v['factors']
+            i += 1
+    assert i == len(s)
+    for beyond in (i, -1):
+        with pytest.raises(IndexError): s[beyond]
+    assert torch.equal(s.clips([3, 7])[1], s.clips([7])[0])
+
+def test_workers_agree():
+    assert list(each(abs, [-3, 1, -2], workers=2, progress=False)) == [3, 1, 2] == list(each(abs, [-3, 1, -2], workers=0, progress=False))
