@@ -388,9 +388,9 @@ def eye_lids(p, m: int, # 1 right in the picture, -1 left
     e, x, y = p.eye, m * p.eye.x, p.eye.y
     low = y + e.h * (.75 - .55 * narrow) * (1 - .35 * blink)
     up = min(y + .25 * e.h * blink - .95 * (1 - blink) * e.h * (1 - .16 * narrow), low - .004)
-    (ix, iy), (ox, oy) = inner, outer = (x - m * e.a, y + .015), (x + m * e.a, y - e.tilt)
-    upper = [inner, (x - .55 * m * e.a, mix(up, iy, .3)), (x, up), (x + .6 * m * e.a, mix(up, oy, .3)), outer]
-    lower = [outer, (x + .5 * m * e.a, mix(low, oy, .2)), (x, low), (x - .5 * m * e.a, mix(low, iy, .2)), inner]
+    inner, outer = (x - m * e.a, y + .015), (x + m * e.a, y - e.tilt)
+    upper = [inner, (x - .55 * m * e.a, mix(up, inner[1], .3)), (x, up), (x + .6 * m * e.a, mix(up, outer[1], .3)), outer]
+    lower = [outer, (x + .5 * m * e.a, mix(low, outer[1], .2)), (x, low), (x - .5 * m * e.a, mix(low, inner[1], .2)), inner]
     return curve(upper, n=6), curve(lower, n=6)
 
 # %% ../nbs/05_faces.ipynb #8c55cbfb

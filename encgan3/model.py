@@ -144,15 +144,14 @@ class Learner(Networks):
         "Yield (optimizer, loss) for D, Enc and G; each loss is computed after the update before it (Section 4)."
         prior, w = self.prior(len(clip), clip.shape[2], generator), self.knobs
         train_only(self, self.D_I, self.D_V)
-        loss, self.terms = discriminator_update(self, clip, prior, generator)
+        loss, terms = discriminator_update(self, clip, prior, generator)
         yield optimizers['D'], loss
         train_only(self, self.content, self.motion)
-        loss, terms = encoder_update(self, clip, generator, w)
-        self.terms |= terms
+        loss, more = encoder_update(self, clip, generator, w)
         yield optimizers['Enc'], loss
         train_only(self, self.G)
-        loss, terms = generator_update(self, clip, prior, generator, w)
-        self.terms |= terms
+        loss, last = generator_update(self, clip, prior, generator, w)
+        self.terms = {name: value.detach() for name, value in (terms | more | last).items()}
         yield optimizers['G'], loss
 
 # %% ../nbs/22_model.ipynb #cbcaf560
@@ -233,11 +232,11 @@ class EncGAN3(Editor, PyTorchModelHubMixin, library_name='encgan3', license='mit
             return cls(**asdict(configuration(preset, **changes)))
 
     @classmethod
-    def from_pretrained(cls, model: str | Path, revision: str | None = None) -> 'EncGAN3':
-        "A trained model: saved folder, training run, shipped name or Hub id; InputError if it doesn't fit."
+    def from_pretrained(cls, model: str | Path, revision: str | None = None, **changes) -> 'EncGAN3':
+        "A trained model (saved folder, training run, shipped name, Hub id), to be trained on with `changes`, such as lr=1e-4."
         settings, tensors = find(model, revision)
         config, state = read_model(settings, tensors)
-        self = cls(**config)
+        self = cls(**config | changes)
         if settings.name == 'config.json' and self.average is not None:
             state |= {key.replace('G.', 'average.', 1): value for key, value in state.items() if key.startswith('G.')}
         load_strictly(self, state, tensors)

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['step_generator', 'update', 'train_step', 'average_into', 'pack', 'unpack', 'new_folder', 'checkpoints',
-           'save_checkpoint', 'resume', 'stop_asked', 'read_log', 'open_log', 'collapsed', 'prepare_run', 'train',
-           'report', 'checkpoint', 'Panel', 'plot_log']
+           'save_checkpoint', 'resume', 'stop_asked', 'read_log', 'open_log', 'collapsed', 'keep_memory', 'prepare_run',
+           'train', 'report', 'checkpoint', 'Panel', 'plot_log']
 
-# %% ../nbs/21_training.ipynb #86990a7b
-import hashlib, json, os, shutil, signal, tempfile, time, warnings
+# %% ../nbs/21_training.ipynb #05ed9a01
+import ctypes, hashlib, json, os, shutil, signal, tempfile, time, warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -159,12 +159,22 @@ def collapsed(terms: dict, # of one step; divergences in nats under names that s
     "Names of the codes that no longer tell anything apart."
     return [name for name, value in terms.items() if name.startswith('KL') and value < floor]
 
+# %% ../nbs/21_training.ipynb #d2810380
+def keep_memory(limit: int = 2**31 - 1): # bytes, the largest value that the call takes
+    "Ask glibc to keep freed buffers up to `limit` for reuse instead of returning them to the system."
+    try: mallopt = ctypes.CDLL('libc.so.6').mallopt
+    except (OSError, AttributeError): return
+    for option in (-1, -3): mallopt(option, limit) # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+
 # %% ../nbs/21_training.ipynb #014a2dec
 def prepare_run(model: nn.Module, store, run: Path, batch: int, seed: int, precision: str):
     "Accelerator, optimizers, and what a checkpoint must agree on; the model is moved to its device."
+    ours, theirs = model.config.get('size'), getattr(store, 'size', None)
+    if None not in (ours, theirs) and ours != theirs: raise InputError(f'{store.folder}: its frames are {theirs} pixels wide and the model makes {ours}; prepare it with size={ours}')
     accelerator = Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
     torch.backends.cudnn.benchmark = True
-    model.to(accelerator.device).train()
+    if accelerator.device.type == 'cpu': keep_memory()
+    model.to(accelerator.device, memory_format=torch.channels_last).train()
     Path(run).mkdir(parents=True, exist_ok=True)
     agree = {'config': model.config, 'seed': seed, 'batch': batch, 'data': store.sha256, 'processes': accelerator.num_processes}
     return accelerator, model.optimizers(), json.loads(json.dumps(agree))

@@ -1,6 +1,11 @@
 "Hostile files, folders and stores: each is an InputError of one line or a line in the quarantine, and the rest goes on."
+import functools
+import http.server
 import json
 import os
+import pickle
+import threading
+import zipfile
 from fractions import Fraction
 
 import numpy as np
@@ -9,8 +14,8 @@ import torch
 
 from encgan3 import datasets
 from encgan3.clips import InputError
-from encgan3.datasets import (ClipStore, decode_video, each, prepare, read_sequences, read_video, replacing, write_sequences,
-                              write_video)
+from encgan3.datasets import (ClipStore, decode_video, download, each, prepare, read_sequences, read_video, replacing, unpack,
+                              write_sequences, write_standin, write_video)
 
 av = pytest.importorskip('av')
 
@@ -56,10 +61,11 @@ def test_missing_and_folder(tmp_path):
     (tmp_path/'folder.avi').mkdir()
     refused(tmp_path/'folder.avi')
 
-@pytest.mark.parametrize('text', ['#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{}\n#EXT-X-ENDLIST\n', 'ffconcat version 1.0\nfile {}\n'])
+@pytest.mark.parametrize('text', ['#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nother.avi\n#EXT-X-ENDLIST\n', 'ffconcat version 1.0\nfile other.avi\n'])
 def test_playlists_open_nothing(tmp_path, good, text):
     "A playlist that poses as a video does not make us read the file it names."
-    (tmp_path/'list.avi').write_text(text.format(os.path.relpath(good['.avi'], tmp_path)))
+    (tmp_path/'other.avi').write_bytes(good['.avi'].read_bytes())
+    (tmp_path/'list.avi').write_text(text)
     refused(tmp_path/'list.avi')
 
 def test_sound_only(tmp_path):
@@ -102,6 +108,30 @@ def test_flipped_bytes(tmp_path, good, suffix, seed):
     path.write_bytes(data)
     try: assert decode_video(path, max_bytes=10**8).frames.ndim == 4
     except InputError as e: assert '\n' not in str(e)
+
+def test_decoder_gives_up_midway(tmp_path, good, monkeypatch):
+    "What was read before an error is kept, with the error."
+    whole = datasets._upright
+    def broken(*args):
+        for n, frame in enumerate(whole(*args)):
+            if n == 33: raise av.error.InvalidDataError(1, 'bad\nblock')
+            yield frame
+    monkeypatch.setattr(datasets, '_upright', broken)
+    video = decode_video(good['.mp4'])
+    assert len(video.frames) == 33 and video.problem == 'declares 40 frames, 33 decode, then: bad block'
+    with pytest.warns(UserWarning, match='33 decode'): read_video(good['.mp4'])
+
+def test_broken_metadata(tmp_path):
+    "A title that is no text does not stop the picture."
+    with av.open(str(tmp_path/'title.mkv'), 'w') as c:
+        c.metadata['title'] = 'qqqqqqqq'
+        s = c.add_stream('ffv1', rate=25, width=48, height=36, pix_fmt='bgr0')
+        for f in movie(5): c.mux(s.encode(av.VideoFrame.from_ndarray(f, format='rgb24')))
+        c.mux(s.encode())
+    data = (tmp_path/'title.mkv').read_bytes()
+    assert b'qqqqqqqq' in data
+    (tmp_path/'title.mkv').write_bytes(data.replace(b'qqqqqqqq', b'\xff\xfeqq\xc3(qq'))
+    assert len(decode_video(tmp_path/'title.mkv').frames) == 5
 
 def test_one_frame_and_short_are_listed(tmp_path, good):
     for n in (1, 30, 31): write_video(tmp_path/'in'/f'n{n}.mp4', movie(n))
@@ -237,6 +267,83 @@ def test_sequence_list_round_trip(tmp_path):
     assert len(back) == 600 and sum(map(bool, back.values())) == 7
     for t in takes: assert back[os.path.basename(t.file).removesuffix('_uncomp.avi')] == [tuple(r) for r in t.sequences]
 
+# archives and downloads
+
+def zipped(path, members):
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as z:
+        for name, data in members.items(): z.writestr(name, data)
+    return path
+
+@pytest.mark.parametrize('name', ['../evil.avi', '/evil.avi', 'a/../../evil.avi', 'C:evil.avi', '..\\evil.avi', '.evil.avi', 'a/evil.avi'])
+def test_archives_stay_inside(tmp_path, name):
+    "A member that names another place stops the whole archive."
+    archive = zipped(tmp_path/'a.zip', {name: b'x'})
+    with pytest.raises(InputError, match='do not trust'): unpack(archive, tmp_path/'out')
+    assert os.listdir(tmp_path) == ['a.zip']
+
+def test_archive_link_is_only_a_file(tmp_path):
+    with zipfile.ZipFile(tmp_path/'a.zip', 'w') as z:
+        link = zipfile.ZipInfo('link.avi')
+        link.external_attr = 0o120777 << 16
+        z.writestr(link, '/etc/passwd')
+    assert unpack(tmp_path/'a.zip', tmp_path)[0].read_bytes() == b'/etc/passwd' and not (tmp_path/'link.avi').is_symlink()
+
+def test_archive_bomb_and_damage(tmp_path):
+    archive = zipped(tmp_path/'a.zip', {'ok.avi': b'x', 'notes.txt': b'y', 'big.avi': bytes(10**7)})
+    with pytest.raises(InputError, match='unfolds'): unpack(archive, tmp_path/'out', max_bytes=10**6)
+    assert sorted(os.listdir(tmp_path/'out')) == ['ok.avi']
+    data = archive.read_bytes()
+    for bad in (b'', b'<html>', data[:len(data)//2], data[:40] + bytes(50) + data[90:]):
+        (tmp_path/'bad.zip').write_bytes(bad)
+        with pytest.raises(InputError) as e: unpack(tmp_path/'bad.zip', tmp_path/'out')
+        assert '\n' not in str(e.value)
+
+def test_download(tmp_path, monkeypatch, good):
+    "From a server of our own: what is there, what is not, and a page instead of an archive."
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args): pass
+    for a in datasets.WEIZMANN['action']: zipped(tmp_path/f'{a}.zip', {f'ido_{a}.avi': good['.avi'].read_bytes()})
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f'http://127.0.0.1:{server.server_port}/'
+    monkeypatch.setattr(datasets, 'DOWNLOADS', {'weizmann': (url + '{}.zip', []), 'kth': (url + 'none/{}.zip', [])})
+    try:
+        assert len(download('weizmann', tmp_path/'w')) == 10 and len(os.listdir(tmp_path/'w')) == 10
+        (tmp_path/'bend.zip').write_bytes(b'<html>')
+        with pytest.raises(InputError, match='archive'): download('weizmann', tmp_path/'x')
+        with pytest.raises(InputError, match='not arrive'): download('kth', tmp_path/'y')
+        assert not os.path.exists(tmp_path/'x') or os.listdir(tmp_path/'x') == []
+    finally: server.shutdown()
+    for name in ('uva-nemo', 'folder', 'nonsense'):
+        with pytest.raises(InputError): download(name, tmp_path)
+
+# stand-ins
+
+def test_standin_is_labelled_and_kept_up_to_date(tmp_path):
+    "Drawings stay labelled under another name, and are drawn anew when the drawing code has changed."
+    takes = datasets.figures.weizmann_takes(['ira'], ['jump'])
+    folder = write_standin('weizmann-s', tmp_path/'in', takes, progress=False)
+    film, note = folder/takes[0].file, folder/datasets.NOTE
+    assert prepare('weizmann', folder, tmp_path/'store', size=16, progress=False).record()['stand_in']
+    film.write_bytes(b'kept')
+    write_standin('weizmann-s', folder, takes, progress=False)
+    assert film.read_bytes() == b'kept'
+    note.write_text('other code')
+    write_standin('weizmann-s', folder, takes, progress=False)
+    assert len(film.read_bytes()) > 1000
+    with pytest.raises(InputError): write_standin('weizmann', folder)
+
+@pytest.mark.parametrize('name', datasets.STANDINS)
+def test_standins_prepare(tmp_path, name):
+    "Each stand-in goes all the way, and all of its names are understood."
+    spec = datasets.SOURCES[datasets.STANDINS[name].source]
+    for t in datasets.STANDINS[name].takes():
+        found = spec.factors(datasets.Path(t.file))
+        assert found and {f: t.factors[f] for f in found} == found
+    s = prepare(name, store=tmp_path/'store', size=16, limit=1, progress=False)
+    assert s.record()['stand_in'] and s.record()['dataset'] == name and len(s) > 0
+    assert s.videos[0]['factors'].items() >= spec.factors(datasets.Path(s.videos[0]['file'])).items()
+
 # writing
 
 def test_replaced_whole_or_not_at_all(tmp_path):
@@ -262,6 +369,25 @@ def test_store_whole_or_not_at_all(store, tmp_path, monkeypatch, where):
     with pytest.raises(ZeroDivisionError): build(tmp_path/'in', tmp_path/'store', crop='whole')
     with pytest.raises(ZeroDivisionError): build(tmp_path/'in', tmp_path/'new')
     assert (ClipStore(tmp_path/'store').sha256, sorted(os.listdir(tmp_path))) == before
+
+def test_crash_between_the_two_files(store, tmp_path, monkeypatch):
+    "New frames are never read with the old index."
+    replace = os.replace
+    def crash(a, b):
+        if str(b).endswith('index.json'): raise KeyboardInterrupt
+        replace(a, b)
+    monkeypatch.setattr(os, 'replace', crash)
+    with pytest.raises(KeyboardInterrupt): build(tmp_path/'in', tmp_path/'store', crop='whole')
+    with pytest.raises(InputError, match='index.json is missing'): ClipStore(tmp_path/'store')
+    monkeypatch.undo()
+    assert len(build(tmp_path/'in', tmp_path/'store')) == len(store)
+
+def test_pickles_are_not_run(store, tmp_path):
+    class Payload:
+        def __reduce__(self): return os.mkdir, (str(tmp_path/'owned'),)
+    (store.folder/'frames.npy').write_bytes(pickle.dumps(Payload()))
+    with pytest.raises(InputError): ClipStore(store.folder)
+    assert not (tmp_path/'owned').exists()
 
 def test_other_folders_are_left_alone(store, tmp_path):
     with pytest.raises(InputError, match='no clip store'): build(tmp_path/'in', tmp_path/'in')
@@ -316,6 +442,8 @@ def test_windows(store):
             assert (s[i] == s.array[v['first'] + start:v['first'] + start + 13:3]).all() and s.factors(i) is v['factors']
             i += 1
     assert i == len(s)
+    assert s.pick(subject='3') == [j for j in range(i) if s.factors(j)['subject'] == '3'] and s.pick(subject='none') == []
+    with pytest.raises(InputError, match='subject'): s.pick(sujet='3')
     for beyond in (i, -1):
         with pytest.raises(IndexError): s[beyond]
     assert torch.equal(s.clips([3, 7])[1], s.clips([7])[0])

@@ -1,0 +1,41 @@
+# make demo | test | lab | export | clean; everything is installed into .venv at the first call
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+
+.PHONY: help install demo test lab export clean
+help:
+	@echo 'make demo [VIDEOS=folder] [FROM_SCRATCH=1]   train a little, swap motions, write demo/'
+	@echo 'make test     all notebooks and tests, as CI runs them'
+	@echo 'make lab      JupyterLab on the notebooks'
+	@echo 'make export   the package and README.md from the notebooks'
+	@echo 'make clean    remove what can be made again'
+
+install: $(STAMP)
+
+$(STAMP): settings.ini setup.py
+	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('encgan3 needs Python 3.11 or newer, and $(PYTHON) is %d.%d: call make PYTHON=python3.11' % sys.version_info[:2])"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: install
+	$(BIN)/python -m encgan3.demo $(if $(VIDEOS),--videos '$(VIDEOS)') $(if $(FROM_SCRATCH),--from-scratch)
+
+test: export OMP_NUM_THREADS = 1
+test: export HF_HUB_OFFLINE = 1
+test: install
+	$(BIN)/nbdev_test --n_workers 2 --timing
+	$(BIN)/python -m pytest --nbval --nbval-current-env --numprocesses 2 --dist loadgroup nbs tests
+
+lab: install
+	$(BIN)/jupyter lab --notebook-dir nbs
+
+export: install
+	$(BIN)/nbdev_export
+	$(BIN)/nbdev_clean
+	$(BIN)/jupyter nbconvert --log-level WARN --to markdown --output-dir . --output README nbs/index.ipynb
+
+clean:
+	rm -rf demo build *.egg-info .pytest_cache README_files _proc
+	find encgan3 nbs tests -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
