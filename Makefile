@@ -26,7 +26,7 @@ test: export OMP_NUM_THREADS = 1
 test: export HF_HUB_OFFLINE = 1
 test: install
 	$(BIN)/nbdev_test --n_workers 2 --timing
-	$(BIN)/python -m pytest --nbval --nbval-current-env --numprocesses 2 --dist loadgroup nbs tests
+	$(BIN)/python -m pytest --nbval --nbval-current-env --numprocesses 2 --quiet nbs tests
 
 lab: install
 	$(BIN)/jupyter lab --notebook-dir nbs

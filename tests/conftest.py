@@ -2,17 +2,23 @@
 import re
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from pages import is_off
 
-@pytest.hookimpl(tryfirst=True) # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     cells = [item for item in items if hasattr(item, 'cell')]
     for page in {item.parent for item in cells}:
         page.skip_compare += ('image/gif',) # as nbval does with PNG: a network's last bits differ between CPUs
         page.sanitize_patterns[r' at 0x[0-9a-fA-F]+'] = ''
     for item in cells:
-        item.add_marker(pytest.mark.xdist_group(item.path.name)) # the cells of a page need one process
         if item.cell.execution_count is None and item.cell.outputs: item.cell.execution_count = 1
         skip_page = re.search(r'^- skip_exec:\s*true', item.parent.nb.cells[0].source, re.M)
         if skip_page or is_off(item.cell): item.options['skip'] = True
+
+class ByPage(LoadScopeScheduling):
+    "The cells of a page run in one process, in order; every other test runs wherever there is room."
+    def _split_scope(self, nodeid): return nodeid.split('::')[0] if '.ipynb::' in nodeid else nodeid
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log): return ByPage(config, log)

@@ -60,7 +60,7 @@ def answer(job, out):
     os._exit(0)
 
 if __name__ == '__main__':
-    os.environ |= dict(IN_TEST='1', OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', MPLBACKEND='agg') # no threads, so that forks are safe
+    os.environ |= dict(IN_TEST='1', HF_HUB_OFFLINE='1', OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', MPLBACKEND='agg') # no threads, so that forks are safe
     os.chdir(root/'nbs')
     sys.path.insert(0, str(root))
     for name in LIBRARIES: importlib.import_module(name)
