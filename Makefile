@@ -20,7 +20,7 @@ $(STAMP): settings.ini setup.py
 	@touch $@
 
 demo: install
-	$(BIN)/python -m encgan3.demo $(if $(VIDEOS),--videos '$(VIDEOS)') $(if $(FROM_SCRATCH),--from-scratch)
+	$(BIN)/encgan3 demo $(if $(VIDEOS),--videos '$(VIDEOS)') $(if $(FROM_SCRATCH),--from-scratch)
 
 test: export OMP_NUM_THREADS = 1
 test: export HF_HUB_OFFLINE = 1
@@ -35,6 +35,7 @@ export: install
 	$(BIN)/nbdev_export
 	$(BIN)/nbdev_clean
 	$(BIN)/jupyter nbconvert --log-level WARN --to markdown --output-dir . --output README nbs/index.ipynb
+	sed -i.bak -e 's#](\([0-9]\|images/\)#](nbs/\1#g' -e 's#](\.\./#](#g' README.md && rm README.md.bak
 
 clean:
 	rm -rf demo build *.egg-info .pytest_cache README_files _proc

@@ -171,6 +171,7 @@ def capsule(draw, p, q, rp, rq, fill): # ends (x, y) and the radii there
     oval(draw, p, rp, rp, fill)
     oval(draw, q, rq, rq, fill)
 
+# %% ../nbs/04_figures.ipynb #20f55b72
 @dataclass
 class Brush:
     "Paints round, lit body parts; radii are per cent of the height."

@@ -17,16 +17,18 @@ from .encoder import Gaussian
 
 # %% ../nbs/20_losses.ipynb #a4153f46
 def reconstruction(clip: Tensor, rebuilt: Tensor, # x and its reconstruction, (B, C, T, H, W)
+                   norm: int = 1, # 1: absolute error; 2: squared error
                   ) -> Tensor: # scalar
-    "Mean absolute error, with frame 0 counted twice (first two terms of Eq. 1, last two of Eq. 2)."
-    frames = (clip - rebuilt).abs().mean((0, 1, 3, 4))
+    "Mean error of a pixel, with frame 0 counted twice (first two terms of Eq. 1, last two of Eq. 2)."
+    frames = (clip - rebuilt).abs().pow(norm).mean((0, 1, 3, 4))
     return (frames.sum() + frames[0])/(len(frames) + 1)
 
 # %% ../nbs/20_losses.ipynb #1aaea3cf
 def change(clip: Tensor, rebuilt: Tensor, # x and its reconstruction, (B, C, T, H, W)
+           norm: int = 1, # 1: absolute error; 2: squared error
           ) -> Tensor: # scalar
-    "Mean absolute error of the difference maps: ours, not the paper's."
-    return (differences(clip) - differences(rebuilt)).abs().mean()
+    "Mean error of the difference maps: ours, not the paper's."
+    return (differences(clip) - differences(rebuilt)).abs().pow(norm).mean()
 
 # %% ../nbs/20_losses.ipynb #40d1277e
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Weights:
     kl_content: float = .002
     kl_motion: float = .002
     adversarial: float = 1.
+    norm: int = 1 # of reconstruction and change: 1 absolute, 2 squared error
 
 # %% ../nbs/20_losses.ipynb #099f7378
 def encoder_loss(clip: Tensor, rebuilt: Tensor, # x and its reconstruction
@@ -44,8 +47,8 @@ def encoder_loss(clip: Tensor, rebuilt: Tensor, # x and its reconstruction
                  w: Weights,
                 ) -> Tensor: # scalar, to be minimised by both encoders
     "Eq. 1, with + before the divergences."
-    error = w.reconstruction*reconstruction(clip, rebuilt)
-    if w.change: error = error + w.change*change(clip, rebuilt)
+    error = w.reconstruction*reconstruction(clip, rebuilt, w.norm)
+    if w.change: error = error + w.change*change(clip, rebuilt, w.norm)
     return error + w.kl_content*qx.kl().mean() + w.kl_motion*qv.kl().mean()
 
 # %% ../nbs/20_losses.ipynb #09644016
@@ -64,8 +67,8 @@ def generator_loss(clip: Tensor, rebuilt: Tensor, # x and its reconstruction
                    w: Weights,
                   ) -> Tensor: # scalar, to be minimised by the generator
     "Eq. 2, with - before the logarithms."
-    error = w.reconstruction*reconstruction(clip, rebuilt)
-    if w.change: error = error + w.change*change(clip, rebuilt)
+    error = w.reconstruction*reconstruction(clip, rebuilt, w.norm)
+    if w.change: error = error + w.change*change(clip, rebuilt, w.norm)
     return error + w.adversarial*sum(real(logits) for logits in (*frames, *videos))
 
 # %% ../nbs/20_losses.ipynb #353be738

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['PRESETS', 'SHIPPED', 'Config', 'configuration', 'checked', 'Codes', 'Networks', 'both', 'judge',
            'discriminator_update', 'encoder_update', 'generator_update', 'train_only', 'Learner', 'Editor',
-           'check_codes', 'find', 'read_model', 'EncGAN3', 'load_strictly', 'held_out']
+           'check_codes', 'find', 'read_model', 'tensors_to_save', 'fit_average', 'EncGAN3', 'load_strictly',
+           'held_out']
 
 # %% ../nbs/22_model.ipynb #c07174ad
 import json
@@ -23,7 +24,7 @@ from .clips import FRAMES, InputError, check_clip
 from .discriminators import FrameDiscriminator, VideoDiscriminator, pick_frames
 from .encoder import ContentEncoder, Gaussian, MotionEncoder, noise
 from .generator import Generator
-from .losses import Weights, discriminator_loss, encoder_loss, generator_loss, psnr, reconstruction
+from .losses import Weights, discriminator_loss, encoder_loss, generator_loss, psnr, real, reconstruction
 from .training import checkpoints
 
 # %% ../nbs/22_model.ipynb #0da6f82b
@@ -40,11 +41,12 @@ class Config(Weights):
     spatial: bool = True # content stream G_S
     temporal: bool = True # motion stream G_T
     lr: float = 2e-4 # of Adam, for all parts (Section 5)
+    beta: float = .5 # first moment of Adam (G³AN: 0.5)
     decay: float = .999 # of the generator's averaged weights; 0: none
 
 # %% ../nbs/22_model.ipynb #b35a6df2
 PRESETS = {
-    'tiny': dict(size=32, ch=16, encoder_ch=16, judge_ch=16, attention=False, lr=5e-4), # two CPU cores, minutes
+    'tiny': dict(size=32, ch=16, encoder_ch=16, judge_ch=16, attention=False, lr=5e-4, beta=.9, decay=.99, change=50.), # two CPU cores, minutes
     'small': dict(size=64, ch=32, encoder_ch=32, judge_ch=32), # a laptop's GPU, or patience
     'paper64': dict(size=64), # the paper's Tables 1-4
     'paper128': dict(size=128), # the paper's Fig. 4 and 5
@@ -123,9 +125,9 @@ def generator_update(nets: Networks, clip: Tensor, prior: tuple, generator: torc
     "Loss of the generator (Eq. 2), and what to log."
     with torch.no_grad(): codes = nets.posterior(clip).sample(generator)
     fakes = both(nets.G, codes, prior)
-    frames = judge(nets.D_I, *(pick_frames(c, generator) for c in fakes))
-    loss = generator_loss(clip, fakes[0], frames, judge(nets.D_V, *fakes), w)
-    return loss, {'G': loss - w.reconstruction*reconstruction(clip, fakes[0])}
+    if not w.adversarial: return generator_loss(clip, fakes[0], (), (), w), {}
+    frames, videos = judge(nets.D_I, *(pick_frames(c, generator) for c in fakes)), judge(nets.D_V, *fakes)
+    return generator_loss(clip, fakes[0], frames, videos, w), {'G': sum(map(real, (*frames, *videos)))}
 
 # %% ../nbs/22_model.ipynb #567bd9db
 def train_only(nets: Networks, *parts: nn.Module):
@@ -137,15 +139,17 @@ def train_only(nets: Networks, *parts: nn.Module):
 class Learner(Networks):
     "The five networks with their optimizers and the paper's order of updates."
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        adam = lambda *parts: torch.optim.Adam([p for part in parts for p in part.parameters()], self.knobs.lr, (.5, .999))
+        adam = lambda *parts: torch.optim.Adam([p for part in parts for p in part.parameters()], self.knobs.lr, (self.knobs.beta, .999))
         return {'D': adam(self.D_I, self.D_V), 'Enc': adam(self.content, self.motion), 'G': adam(self.G)}
 
     def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator):
-        "Yield (optimizer, loss) for D, Enc and G; each loss is computed after the update before it (Section 4)."
+        "Yield (optimizer, loss) for D (unless its weight is 0), Enc and G; each loss is computed after the update before it (Section 4)."
         prior, w = self.prior(len(clip), clip.shape[2], generator), self.knobs
-        train_only(self, self.D_I, self.D_V)
-        loss, terms = discriminator_update(self, clip, prior, generator)
-        yield optimizers['D'], loss
+        terms = {}
+        if w.adversarial:
+            train_only(self, self.D_I, self.D_V)
+            loss, terms = discriminator_update(self, clip, prior, generator)
+            yield optimizers['D'], loss
         train_only(self, self.content, self.motion)
         loss, more = encoder_update(self, clip, generator, w)
         yield optimizers['Enc'], loss
@@ -215,6 +219,20 @@ def read_model(settings: Path, tensors: Path) -> tuple[dict, dict]: # settings, 
     if settings.name == 'config.json': return config, state
     return config['config'], {key.removeprefix('model/'): value for key, value in state.items() if key.startswith('model/')}
 
+# %% ../nbs/22_model.ipynb #0484eea9
+def tensors_to_save(nets: Networks) -> dict[str, Tensor]:
+    "All weights and buffers, the averaged generator in the place of the generator."
+    state = {key: value for key, value in nets.state_dict().items() if not key.startswith('average.')}
+    if nets.average is not None: state |= {f'G.{key}': value for key, value in nets.average.state_dict().items()}
+    return {key: value.contiguous() for key, value in state.items()}
+
+# %% ../nbs/22_model.ipynb #e676d680
+def fit_average(state: dict[str, Tensor], wanted: bool) -> dict[str, Tensor]:
+    "Tensors with an averaged generator, which starts as a copy where there is none, or without one."
+    there = any(key.startswith('average.') for key in state)
+    if not wanted: return {key: value for key, value in state.items() if not key.startswith('average.')}
+    return state if there else state | {key.replace('G.', 'average.', 1): value for key, value in state.items() if key.startswith('G.')}
+
 # %% ../nbs/22_model.ipynb #bf5bf5f2
 class EncGAN3(Editor, PyTorchModelHubMixin, library_name='encgan3', license='mit'):
     "Encoder Enabled GAN-Based Video Generator (Yang & Bors, ICIP 2022): encode, decode, reconstruct, sample, swap."
@@ -237,15 +255,11 @@ class EncGAN3(Editor, PyTorchModelHubMixin, library_name='encgan3', license='mit
         settings, tensors = find(model, revision)
         config, state = read_model(settings, tensors)
         self = cls(**config | changes)
-        if settings.name == 'config.json' and self.average is not None:
-            state |= {key.replace('G.', 'average.', 1): value for key, value in state.items() if key.startswith('G.')}
-        load_strictly(self, state, tensors)
+        load_strictly(self, fit_average(state, self.average is not None), tensors)
         return self
 
     def _save_pretrained(self, folder: Path):
-        state = {key: value.contiguous() for key, value in self.state_dict().items() if not key.startswith('average.')}
-        if self.average is not None: state |= {f'G.{key}': value.contiguous() for key, value in self.average.state_dict().items()}
-        save_file(state, folder/'model.safetensors')
+        save_file(tensors_to_save(self), folder/'model.safetensors')
         (folder/'config.json').write_text(json.dumps(self.config, indent=1))
 
 # %% ../nbs/22_model.ipynb #7454d782

@@ -250,14 +250,15 @@ class Panel:
 def plot_log(rows: list[dict], picture=None): # entries of a log; uint8 picture to show beside them
     "Matplotlib figure of a training log: reconstruction error, divergences, adversarial losses."
     from matplotlib.figure import Figure
+    rows = rows or [{'step': 0}] # no entry yet: empty panels
     panels = {'mean absolute error': ('L1',), 'nats': ('KL',), 'adversarial losses': ('D', 'G')}
     figure = Figure(figsize=(11, 2.6 if picture is None else 5.2), layout='constrained')
     grid = figure.add_gridspec(1 if picture is None else 2, 3)
     for i, (title, starts) in enumerate(panels.items()):
         ax = figure.add_subplot(grid[0, i])
         for name in rows[-1]:
-            if name.startswith(starts): ax.plot([r['step'] for r in rows], [r[name] for r in rows], label=name, lw=1)
+            if name.startswith(starts): ax.plot([r['step'] for r in rows], [r.get(name, float('nan')) for r in rows], label=name, lw=1)
         ax.set(title=title, xlabel='step', yscale='log' if i < 2 else 'linear')
-        ax.legend(fontsize=8)
+        if ax.lines: ax.legend(fontsize=8)
     if picture is not None: figure.add_subplot(grid[1, :], xticks=[], yticks=[]).imshow(picture)
     return figure

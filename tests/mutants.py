@@ -95,7 +95,7 @@ MUTANTS = [
     ('motion without order', '14_encoder', 'each.unfold(1, FRAMES - 1, 4)', 'each.mean(1, keepdim=True).expand_as(each).unfold(1, FRAMES - 1, 4)'),
     ('motion without its sign', '14_encoder', 'maps = differences(clip)', 'maps = differences(clip).abs()'),
     ('a step of zv for every map', '14_encoder', 'each.unfold(1, FRAMES - 1, 4)', 'each.unfold(1, FRAMES - 1, 1)'),
-    ('code depends on the batch', '14_encoder', 'nn.GroupNorm(4, out)', 'nn.BatchNorm2d(out)'),
+    ('no normalisation in the encoders', '14_encoder', 'nn.BatchNorm2d(out), nn.LeakyReLU(.2)]', 'nn.LeakyReLU(.2)]'),
     # 15_discriminators
     ('no spectral normalisation in D, space', '15_discriminators', 'return spectral_norm(nn.Conv2d(cin, cout, 4, 1 if last else 2, 0 if last else 1))', 'return nn.Conv2d(cin, cout, 4, 1 if last else 2, 0 if last else 1)'),
     ('no spectral normalisation in D, time', '15_discriminators', 'return spectral_norm(nn.Conv2d(cin, cout, (kernel, 1)))', 'return nn.Conv2d(cin, cout, (kernel, 1))'),

@@ -6,7 +6,7 @@ import pytest
 from pages import code_cells, is_export, is_off, notebooks, read, settings, source
 
 KILOBYTES = dict.fromkeys(('03_synthetic', '04_figures', '05_faces', '51_train', '56_latents', '69_demo', 'index'), 1000) # a picture is the point there
-EXPORT_LINES, LESSON_LINES, CELLS, WORDS = 30, 16, 45, 120
+EXPORT_LINES, LESSON_LINES, CELLS, WORDS = 30, 16, 50, 120
 RANDOM = re.compile(r'torch\.(rand|randn|randint|randperm)\(|np\.random\.(rand|randn|randint|normal|uniform)\(|\brandom\.(random|choice)\(')
 SEEDED = re.compile(r'manual_seed|generator=|seed')
 PLACES = re.compile(r'(?<![\w./])/(home|root|work|tmp|Users|mnt|opt|usr|var)/\w|[A-Z]:\\\\Users|\b0x[0-9a-f]{6,}', re.I)
