@@ -6,7 +6,7 @@
 __all__ = ['PRESETS', 'SHIPPED', 'Config', 'configuration', 'checked', 'Codes', 'Networks', 'both', 'judge',
            'discriminator_update', 'encoder_update', 'generator_update', 'train_only', 'Learner', 'Editor',
            'check_codes', 'find', 'read_model', 'tensors_to_save', 'fit_average', 'EncGAN3', 'load_strictly',
-           'held_out']
+           'held_out', 'stage', 'save_with_record']
 
 # %% ../nbs/22_model.ipynb #c07174ad
 import json
@@ -25,7 +25,7 @@ from .discriminators import FrameDiscriminator, VideoDiscriminator, pick_frames
 from .encoder import ContentEncoder, Gaussian, MotionEncoder, noise
 from .generator import Generator
 from .losses import Weights, discriminator_loss, encoder_loss, generator_loss, psnr, real, reconstruction
-from .training import checkpoints
+from .training import checkpoints, read_log
 
 # %% ../nbs/22_model.ipynb #0da6f82b
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Config(Weights):
 
 # %% ../nbs/22_model.ipynb #b35a6df2
 PRESETS = {
-    'tiny': dict(size=32, ch=16, encoder_ch=16, judge_ch=16, attention=False, lr=5e-4, beta=.9, decay=.99, change=50.), # two CPU cores, minutes
+    'tiny': dict(size=32, ch=16, encoder_ch=16, judge_ch=16, attention=False, lr=3e-4, decay=0., norm=2, reconstruction=300., change=100., kl_content=.01, kl_motion=.005), # two CPU cores, minutes
     'small': dict(size=64, ch=32, encoder_ch=32, judge_ch=32), # a laptop's GPU, or patience
     'paper64': dict(size=64), # the paper's Tables 1-4
     'paper128': dict(size=128), # the paper's Fig. 4 and 5
@@ -286,3 +286,26 @@ def held_out(model: EncGAN3, store, # clips that were not trained on
         rows.append(torch.stack([psnr(clip, rebuilt), psnr(clip, clip[:, :, :1].expand_as(clip)), q.zx.kl().cpu(), q.zv.kl().cpu()], 1))
     means = cat(rows).mean(0).tolist()
     return dict(zip(('PSNR', 'PSNR still', 'KL content', 'KL motion'), (round(x, 3) for x in means)), clips=len(indices))
+
+# %% ../nbs/22_model.ipynb #34362e24
+def stage(run: Path) -> dict:
+    "What one training run did: settings, steps, batch, seed, data."
+    if not checkpoints(run): raise InputError(f'{run}: no checkpoint in it; give the folder of a training run')
+    state = json.loads((checkpoints(run)[-1]/'state.json').read_text())
+    return {key: state[key] for key in ('steps', 'batch', 'seed', 'augmentation', 'data', 'config') if key in state} | {'steps': state['step']}
+
+def save_with_record(runs: list[Path], # of one model, each begun from the one before
+                     store, # clips that were not trained on
+                     folder: Path, hardware: str, # to write; what it was trained on, in words
+                     entries: int = 200, # of the log to keep
+                    ) -> dict: # the record
+    "Save the newest model of the last run, with the record of all of them."
+    model, rows, before = EncGAN3.from_pretrained(runs[-1]), [], 0
+    for run in runs:
+        rows += [row | {'step': row['step'] + before} for row in read_log(run)]
+        before += stage(run)['steps']
+    record = {'stages': [stage(run) for run in runs], 'steps': before, 'hardware': hardware, 'shown': store.record(),
+              'held out': held_out(model, store), 'log': rows[::max(1, len(rows)//entries)]}
+    deepcopy(model).half().save_pretrained(folder)
+    (Path(folder)/'record.json').write_text(json.dumps(record, indent=1))
+    return record
