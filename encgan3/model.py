@@ -6,7 +6,7 @@
 __all__ = ['PRESETS', 'SHIPPED', 'Config', 'configuration', 'checked', 'Codes', 'Networks', 'both', 'judge',
            'discriminator_update', 'encoder_update', 'generator_update', 'train_only', 'Learner', 'Editor',
            'check_codes', 'find', 'read_model', 'tensors_to_save', 'fit_average', 'EncGAN3', 'load_strictly',
-           'held_out', 'stage', 'save_with_record']
+           'held_out', 'stage', 'model_card', 'save_with_record']
 
 # %% ../nbs/22_model.ipynb #c07174ad
 import json
@@ -294,6 +294,21 @@ def stage(run: Path) -> dict:
     state = json.loads((checkpoints(run)[-1]/'state.json').read_text())
     return {key: state[key] for key in ('steps', 'batch', 'seed', 'augmentation', 'data', 'config') if key in state} | {'steps': state['step']}
 
+def model_card(record: dict) -> str: # Markdown
+    "What a model is and how well it does, from its record."
+    shown, held = record['shown'], record['held out']
+    kind = ' (a stand-in: procedural videos, no real recordings)' if shown['stand_in'] else ''
+    return f"""---
+library_name: encgan3
+license: mit
+---
+# EncGAN3, {shown['size']}x{shown['size']}, {shown['dataset']}{kind}
+
+Trained for {record['steps']} steps in {len(record['stages'])} stages on {record['hardware']}; record.json has every setting.
+On {held['clips']} clips of held-out videos: PSNR {held['PSNR']} dB (the first frame standing still: {held['PSNR still']} dB),
+KL {held['KL content']} nats for content and {held['KL motion']} for motion.
+"""
+
 def save_with_record(runs: list[Path], # of one model, each begun from the one before
                      store, # clips that were not trained on
                      folder: Path, hardware: str, # to write; what it was trained on, in words
@@ -308,4 +323,5 @@ def save_with_record(runs: list[Path], # of one model, each begun from the one b
               'held out': held_out(model, store), 'log': rows[::max(1, len(rows)//entries)]}
     deepcopy(model).half().save_pretrained(folder)
     (Path(folder)/'record.json').write_text(json.dumps(record, indent=1))
+    (Path(folder)/'README.md').write_text(model_card(record))
     return record
