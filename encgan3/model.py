@@ -309,6 +309,7 @@ On {held['clips']} clips of held-out videos: PSNR {held['PSNR']} dB (the first f
 KL {held['KL content']} nats for content and {held['KL motion']} for motion.
 """
 
+# %% ../nbs/22_model.ipynb #69074c0f
 def save_with_record(runs: list[Path], # of one model, each begun from the one before
                      store, # clips that were not trained on
                      folder: Path, hardware: str, # to write; what it was trained on, in words
