@@ -132,8 +132,9 @@ def demo(videos: Optional[Path] = typer.Option(None, help='folder of your own vi
 
     Example: encgan3 demo --videos holidays
     """
-    make_demo(out, videos, from_scratch, minutes)
-    typer.echo(f'\nLook at {out}/index.html in a browser. Open the notebooks with: make lab')
+    record = make_demo(out, videos, from_scratch, minutes)
+    typer.echo(f'\nPSNR of the shown clips: {record["before"]["PSNR"]} dB before, {record["after"]["PSNR"]} dB after {record["steps"]} steps')
+    typer.echo(f'Look at {out}/index.html in a browser. Open the notebooks with: make lab')
 
 # %% ../nbs/70_cli.ipynb #d48e8c76
 UsageError = typer.BadParameter.__base__ # a wrong option; typer has its own copy of click's classes

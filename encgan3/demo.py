@@ -82,7 +82,7 @@ def demo(out: Path = Path('demo'), # folder to write; a demo that is there is re
     record = {'start': 'random weights' if from_scratch else f'the shipped weights {SHIPPED_MODEL}',
               'data': describe(shown, held), 'before': held_out(model, shown, 100)}
     shutil.rmtree(out/'run', ignore_errors=True)
-    record['steps'] = train(model, data, out/'run', 10**9, minutes=minutes, log_every=1)
+    record['steps'] = train(model, data, out/'run', None, minutes=minutes, log_every=1)
     record['after'] = held_out(model, shown, 100)
     captions = pictures(model, one_each(shown), out)
     plot_log(read_log(out/'run')).savefig(out/'training.png')

@@ -197,7 +197,7 @@ def prepare_run(model: nn.Module, store, run: Path, batch: int, seed: int, preci
 def train(model: nn.Module, # `.config` (dict), `.optimizers()`, `.updates(...)`, `.terms`; `.G` and `.average` (or None)
           store, # `.draw(n, generator)` -> indices, `.clips(indices)` -> clips, `.sha256`
           run: Path, # folder of log and checkpoints; a run that is there already goes on
-          steps: int, batch: int = 8, seed: int = 0, # steps in all; clips a step; seed of the run
+          steps: int | None, batch: int = 8, seed: int = 0, # steps in all, None: no end; clips a step; seed of the run
           save_every: int = 500, log_every: int = 10, # steps
           minutes: float = float('inf'), # stop after this time, with a checkpoint
           precision: str = 'no', # 'no' (float32) or 'bf16'
@@ -209,7 +209,7 @@ def train(model: nn.Module, # `.config` (dict), `.optimizers()`, `.updates(...)`
     accelerator, optimizers, agree = prepare_run(model, store, run, batch, seed, precision, {'flip': flip, 'shift': shift})
     step, saved, end = resume(run, {'model': model}, optimizers, agree), None, time.monotonic() + 60*minutes
     with open_log(run, step) as log, stop_asked() as stop, tqdm(total=steps, initial=step, unit='step', disable=quiet) as bar:
-        while step < steps and not stop() and time.monotonic() < end:
+        while (steps is None or step < steps) and not stop() and time.monotonic() < end:
             generator = step_generator(seed, step, accelerator.process_index)
             clip = store.clips(store.draw(batch, generator)).to(accelerator.device)
             if flip or shift: clip = augment(clip, generator, flip, shift)
