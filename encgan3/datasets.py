@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['CODECS', 'BY_SUFFIX', 'SAFE', 'WEIZMANN', 'KTH', 'KTH_TEST', 'KTH_VAL', 'SOURCES', 'DOWNLOADS', 'SEQUENCES', 'CROPS',
            'STANDINS', 'NOTE', 'replacing', 'write_video', 'Video', 'decode_video', 'read_video', 'Source',
-           'split_pairs', 'split_people', 'split_tenth_subject', 'split_tenth_file', 'any_of', 'unpack', 'download',
-           'read_sequences', 'write_sequences', 'follow', 'crop_box', 'cut_out', 'StandIn', 'each', 'sha256_of',
-           'write_standin', 'cut_video', 'growing', 'fill', 'building', 'find_videos', 'choose', 'count_table',
-           'prepare', 'Windows', 'read_store', 'Catalogue', 'ClipStore']
+           'split_pairs', 'split_people', 'split_tenth_subject', 'split_none', 'split_tenth_file', 'any_of', 'unpack',
+           'download', 'read_sequences', 'write_sequences', 'follow', 'crop_box', 'cut_out', 'StandIn', 'each',
+           'sha256_of', 'write_standin', 'cut_video', 'growing', 'fill', 'building', 'find_videos', 'choose',
+           'count_table', 'prepare', 'Windows', 'read_store', 'Catalogue', 'ClipStore']
 
 # %% ../nbs/06_datasets.ipynb #5b797432
 import hashlib, json, os, re, sys, tempfile, warnings, zipfile, zlib
@@ -182,6 +182,10 @@ def split_tenth_subject(factors, i):
     "test: subjects whose number ends in 0"
     return 'test' if factors['subject'].endswith('0') else 'train'
 
+def split_none(factors, i):
+    "train: all of it"
+    return 'train'
+
 def split_tenth_file(factors, i):
     "test: every tenth file, from the fifth on, in alphabetical order"
     return 'test' if i % 10 == 4 else 'train'
@@ -199,6 +203,8 @@ SOURCES = {
     'uva-nemo': Source('001_spontaneous_smile_1.mp4', r'(?P<subject>\d+)_(?P<action>deliberate|spontaneous)_smile_\d+',
                        split_tenth_subject, 'face', 3, {'action': ['posed', 'spontaneous']},
                        {'deliberate': 'posed'}, 'http://www.uva-nemo.org, on request and under a signed licence'),
+    'crowd': Source('p001_walk.avi', r'(?P<subject>p\d{3})_' + any_of({'action': WEIZMANN['action']}), split_none, 'mover', 2,
+                    {'action': WEIZMANN['action']}, origin='crowd-s, which has no original'),
     'folder': Source('holiday.mp4', '(?P<subject>.+)', split_tenth_file, 'centre', 2)}
 
 # %% ../nbs/06_datasets.ipynb #a51a374f
@@ -310,6 +316,7 @@ class StandIn(NamedTuple):
     render: Callable # take -> uint8 (T, H, W, 3)
 
 STANDINS = {'weizmann-s': StandIn('weizmann', figures.weizmann_takes, figures.render),
+            'crowd-s': StandIn('crowd', figures.crowd_takes, figures.render),
             'kth-s': StandIn('kth', figures.kth_takes, figures.render),
             'nemo-s': StandIn('uva-nemo', faces.nemo_takes, faces.render)}
 NOTE = 'STAND-IN.txt'

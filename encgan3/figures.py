@@ -7,8 +7,8 @@ __all__ = ['LIMB', 'TRUNK', 'MOTIONS', 'ENLARGE', 'LOOKS', 'BODIES', 'MEAN_FRAME
            'GREY_SIZE', 'curve', 'Motion', 'motion', 'angles', 'Body', 'direction', 'skeleton', 'project', 'tone',
            'oval', 'capsule', 'Brush', 'Look', 'draw_leg', 'draw_arm', 'draw_torso', 'draw_head', 'draw_person',
            'boxes', 'furniture', 'backdrop', 'shade_ground', 'film', 'Person', 'weizmann_person', 'lengths',
-           'weizmann_takes', 'act', 'render_weizmann', 'grey', 'kth_look', 'kth_person', 'spans', 'kth_takes', 'zoom',
-           'render_kth', 'render']
+           'weizmann_takes', 'act', 'render_weizmann', 'stranger', 'crowd_takes', 'grey', 'kth_look', 'kth_person',
+           'spans', 'kth_takes', 'zoom', 'render_kth', 'render']
 
 # %% ../nbs/04_figures.ipynb #36151398
 from dataclasses import dataclass, replace
@@ -417,10 +417,11 @@ def lengths(action: str) -> dict: # subject -> frames
 
 def weizmann_takes(subjects=None, # names; None = all 9; KeyError for an unknown one
                    actions=None, # names; None = all 10; KeyError for an unknown one
+                   again: bool = False, # the second recordings, which are not part of the set
                   ) -> list[Take]:
     "The recordings of weizmann-s: 9 subjects x 10 actions, 180x144, 25 frames a second."
-    return [Take('weizmann-s', f'{a}/{s}_{a}.avi', lengths(a)[s], 25, (180, 144), {'subject': s, 'action': a},
-                 seed_of('weizmann-s', s, a)) for a in actions or MEAN_FRAMES for s in subjects or LOOKS]
+    return [Take('weizmann-s', f'{a}/{s}_{a}{"2"*again}.avi', lengths(a)[s], 25, (180, 144), {'subject': s, 'action': a},
+                 seed_of('weizmann-s', s, a, *['again']*again)) for a in actions or MEAN_FRAMES for s in subjects or LOOKS]
 
 # %% ../nbs/04_figures.ipynb #9adbea74
 def act(person: Person, move: Motion,
@@ -437,15 +438,34 @@ def act(person: Person, move: Motion,
     return film(background, seen, person.body, person.look, person.way * np.sin(np.radians(move.yaw)), person.lamp)
 
 def render_weizmann(take: Take) -> np.ndarray: # (frames, 144, 180, 3) uint8
-    "The frames of a take of weizmann-s."
-    person, move = weizmann_person(take.factors['subject']), MOTIONS[take.factors['action']]
+    "The frames of a take of weizmann-s or of crowd-s."
+    who, move = take.factors['subject'], MOTIONS[take.factors['action']]
+    person = weizmann_person(who) if who in LOOKS else stranger(int(who[1:]))
     rng, (W, H) = np.random.default_rng(take.seed), take.size
     cycles = rng.random() + person.pace * np.arange(take.frames) / move.period
     if move.once: cycles = np.linspace(0, 1, take.frames)
     x = np.full(take.frames, W / 2 + rng.uniform(-9, 9))
     if move.travels: x = np.linspace(16, W - 16, take.frames)[::person.way]
-    place = backdrop(person.look, take.size, rng_of('weizmann-s', take.factors['subject'], 'place'))
+    place = backdrop(person.look, take.size, rng_of(take.set, who, 'place'))
     return sensor(act(person, move, cycles, x, H - 10, place), rng)
+
+# %% ../nbs/04_figures.ipynb #d90f3e55
+def stranger(number: int) -> Person: # 1, 2, ...
+    "A person of crowd-s."
+    rng = rng_of('crowd-s', number)
+    look = lambda part: getattr(LOOKS[[*LOOKS][rng.integers(len(LOOKS))]], part)
+    shirt, trousers, shoes, wall, ground = ('#' + ''.join(f'{v:02x}' for v in rng.integers(16, 250, 3)) for _ in range(5))
+    sleeve, legs = rng.choice([shirt, '']), rng.choice(['long', 'long', 'shorts', 'skirt'])
+    body = Body(rng.uniform(91, 106), rng.uniform(.88, 1.26), head=rng.uniform(7.2, 8.9), shoulders=rng.uniform(9.5, 12.7),
+                hips=rng.uniform(5, 6.4), torso=rng.uniform(27.5, 31))
+    return Person(body, Look(look('skin'), look('hair'), look('style'), shirt, sleeve, trousers, legs, shoes, wall, ground, look('place')),
+                  rng.uniform(.87, 1.13), rng.uniform(.9, 1.1), int(rng.choice([-1, 1])), int(rng.choice([-1, 1])))
+
+def crowd_takes(people: int = 100) -> list[Take]: # at most 999
+    "Recordings of the first people of the crowd, each doing all ten actions."
+    length = lambda a, n: round(MEAN_FRAMES[a]*rng_of('crowd-s', n, a, 'frames').uniform(.82, 1.2))
+    return [Take('crowd-s', f'{a}/p{n:03}_{a}.avi', length(a, n), 25, (180, 144), {'subject': f'p{n:03}', 'action': a},
+                 seed_of('crowd-s', n, a)) for a in MEAN_FRAMES for n in range(1, people + 1)]
 
 # %% ../nbs/04_figures.ipynb #4cb3c855
 KTH_MOTIONS = {
@@ -555,4 +575,4 @@ def render_kth(take: Take) -> np.ndarray: # (frames, 120, 160, 3) uint8
 def render(take: Take, # of weizmann-s or kth-s; KeyError for another set
           ) -> np.ndarray: # (T, H, W, 3) uint8
     "The frames of a take: the same take gives the same bytes."
-    return {'weizmann-s': render_weizmann, 'kth-s': render_kth}[take.set](take)
+    return {'weizmann-s': render_weizmann, 'crowd-s': render_weizmann, 'kth-s': render_kth}[take.set](take)

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'SHIPPED', 'Config', 'configuration', 'checked', 'Codes', 'Networks', 'both', 'judge',
-           'discriminator_update', 'encoder_update', 'generator_update', 'train_only', 'Learner', 'Editor',
-           'check_codes', 'find', 'read_model', 'tensors_to_save', 'fit_average', 'EncGAN3', 'load_strictly',
-           'held_out', 'stage', 'model_card', 'save_with_record']
+           'discriminator_update', 'warm_up_update', 'encoder_update', 'generator_update', 'train_only',
+           'keep_statistics', 'Learner', 'Editor', 'check_codes', 'find', 'read_model', 'tensors_to_save',
+           'fit_average', 'EncGAN3', 'load_strictly', 'held_out', 'history', 'model_card', 'save_with_record']
 
 # %% ../nbs/22_model.ipynb #c07174ad
 import json
@@ -43,6 +43,8 @@ class Config(Weights):
     lr: float = 2e-4 # of Adam, for all parts (Section 5)
     beta: float = .5 # first moment of Adam (G³AN: 0.5)
     decay: float = .999 # of the generator's averaged weights; 0: none
+    any_frame: bool = False # True: in training, the content code comes from any frame of the clip (ours), not the first
+    batch_statistics: bool = True # False: batch normalisation uses its running statistics in training too
 
 # %% ../nbs/22_model.ipynb #b35a6df2
 PRESETS = {
@@ -84,8 +86,12 @@ class Networks(nn.Module):
         self.G = Generator(c.size, c.ch, c.content, c.motion, c.attention, c.spatial, c.temporal)
         self.average = deepcopy(self.G).requires_grad_(False) if c.decay else None
         self.D_I, self.D_V = FrameDiscriminator(c.size, c.judge_ch), VideoDiscriminator(c.size, c.judge_ch)
+        self.any_frame = c.any_frame
 
-    def posterior(self, clip: Tensor) -> Codes: return Codes(self.content(clip), self.motion(clip))
+    def posterior(self, clip: Tensor, generator: torch.Generator | None = None) -> Codes:
+        "Codes of real clips. With `any_frame` and a generator, as in training, the frame of the content code is drawn."
+        seen = pick_frames(clip, generator)[:, :, None] if self.any_frame and generator else clip
+        return Codes(self.content(seen), self.motion(clip))
 
     def prior(self, n: int, frames: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         "n codes from N(0, I) for clips of `frames` frames."
@@ -105,27 +111,32 @@ def judge(net: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]: # one tensor o
 
 def discriminator_update(nets: Networks, clip: Tensor, prior: tuple, generator: torch.Generator) -> tuple[Tensor, dict]:
     "Loss of D_I and D_V (Eq. 3 + Eq. 4), and what to log."
-    with torch.no_grad(): rebuilt, new = both(nets.G, nets.posterior(clip).sample(generator), prior)
+    with torch.no_grad(): rebuilt, new = both(nets.G, nets.posterior(clip, generator).sample(generator), prior)
     frames = discriminator_loss(*judge(nets.D_I, *(pick_frames(c, generator) for c in (clip, rebuilt, new))))
     videos = discriminator_loss(*judge(nets.D_V, clip, rebuilt, new))
     return frames + videos, {'D_I': frames, 'D_V': videos}
 
+# %% ../nbs/22_model.ipynb #f91da9cd
+def warm_up_update(nets: Networks, clip: Tensor, generator: torch.Generator, w: Weights) -> tuple[Tensor, dict]:
+    "Loss of encoders and generator together (Eq. 1), and what to log."
+    q = nets.posterior(clip, generator)
+    rebuilt = nets.G(*q.sample(generator))
+    terms = {'L1': reconstruction(clip, rebuilt), 'KL content': q.zx.kl().mean(), 'KL motion': q.zv.kl().mean()}
+    return encoder_loss(clip, rebuilt, q.zx, q.zv, w), terms
+
 # %% ../nbs/22_model.ipynb #df5614ba
 def encoder_update(nets: Networks, clip: Tensor, generator: torch.Generator, w: Weights) -> tuple[Tensor, dict]:
     "Loss of both encoders (Eq. 1), and what to log."
-    q = nets.posterior(clip)
     nets.G.eval()
-    rebuilt = nets.G(*q.sample(generator))
+    result = warm_up_update(nets, clip, generator, w)
     nets.G.train()
-    terms = {'L1': reconstruction(clip, rebuilt), 'KL content': q.zx.kl().mean(), 'KL motion': q.zv.kl().mean()}
-    return encoder_loss(clip, rebuilt, q.zx, q.zv, w), terms
+    return result
 
 # %% ../nbs/22_model.ipynb #d1dd9f99
 def generator_update(nets: Networks, clip: Tensor, prior: tuple, generator: torch.Generator, w: Weights) -> tuple[Tensor, dict]:
     "Loss of the generator (Eq. 2), and what to log."
-    with torch.no_grad(): codes = nets.posterior(clip).sample(generator)
+    with torch.no_grad(): codes = nets.posterior(clip, generator).sample(generator)
     fakes = both(nets.G, codes, prior)
-    if not w.adversarial: return generator_loss(clip, fakes[0], (), (), w), {}
     frames, videos = judge(nets.D_I, *(pick_frames(c, generator) for c in fakes)), judge(nets.D_V, *fakes)
     return generator_loss(clip, fakes[0], frames, videos, w), {'G': sum(map(real, (*frames, *videos)))}
 
@@ -135,28 +146,34 @@ def train_only(nets: Networks, *parts: nn.Module):
     nets.requires_grad_(False)
     for part in parts: part.requires_grad_(True)
 
+# %% ../nbs/22_model.ipynb #36fadfb1
+def keep_statistics(net: nn.Module):
+    "Let batch normalisation use its running statistics, as they are, until the next `net.train()`."
+    for part in net.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm): part.eval()
+
 # %% ../nbs/22_model.ipynb #31cb1095
 class Learner(Networks):
     "The five networks with their optimizers and the paper's order of updates."
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         adam = lambda *parts: torch.optim.Adam([p for part in parts for p in part.parameters()], self.knobs.lr, (self.knobs.beta, .999))
+        if not self.knobs.adversarial: return {'all': adam(self.content, self.motion, self.G)}
         return {'D': adam(self.D_I, self.D_V), 'Enc': adam(self.content, self.motion), 'G': adam(self.G)}
 
     def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator):
-        "Yield (optimizer, loss) for D (unless its weight is 0), Enc and G; each loss is computed after the update before it (Section 4)."
-        prior, w = self.prior(len(clip), clip.shape[2], generator), self.knobs
-        terms = {}
-        if w.adversarial:
-            train_only(self, self.D_I, self.D_V)
-            loss, terms = discriminator_update(self, clip, prior, generator)
-            yield optimizers['D'], loss
-        train_only(self, self.content, self.motion)
-        loss, more = encoder_update(self, clip, generator, w)
-        yield optimizers['Enc'], loss
-        train_only(self, self.G)
-        loss, last = generator_update(self, clip, prior, generator, w)
-        self.terms = {name: value.detach() for name, value in (terms | more | last).items()}
-        yield optimizers['G'], loss
+        "Yield (optimizer, loss) for D, Enc and G, each computed after the update before it (Section 4); one for all in a warm-up."
+        w, self.terms = self.knobs, {}
+        prior = self.prior(len(clip), clip.shape[2], generator)
+        order = {'D': ((self.D_I, self.D_V), lambda: discriminator_update(self, clip, prior, generator)),
+                 'Enc': ((self.content, self.motion), lambda: encoder_update(self, clip, generator, w)),
+                 'G': ((self.G,), lambda: generator_update(self, clip, prior, generator, w))}
+        if not w.adversarial: order = {'all': ((self.content, self.motion, self.G), lambda: warm_up_update(self, clip, generator, w))}
+        for name, (parts, loss_of) in order.items():
+            train_only(self, *parts)
+            if not w.batch_statistics: keep_statistics(self)
+            loss, terms = loss_of()
+            self.terms |= {key: value.detach() for key, value in terms.items()}
+            yield optimizers[name], loss
 
 # %% ../nbs/22_model.ipynb #cbcaf560
 class Editor(Learner):
@@ -275,6 +292,7 @@ def load_strictly(net: nn.Module, state: dict[str, Tensor], file: Path):
 # %% ../nbs/22_model.ipynb #5162e7bf
 def held_out(model: EncGAN3, store, # clips that were not trained on
              most: int = 200, # windows, spread evenly over the store
+             **scores, # further scores by name, functions of (clip, rebuilt) -> (B,)
             ) -> dict: # PSNR in dB, divergences in nats, number of clips
     "Reconstruction of held-out clips, beside the still film."
     indices = torch.linspace(0, len(store) - 1, min(most, len(store))).round().long().unique().tolist()
@@ -283,20 +301,26 @@ def held_out(model: EncGAN3, store, # clips that were not trained on
         clip = store.clips(some)
         q = model.encode(clip)
         rebuilt = model.decode(q.zx.mean, q.zv.mean).cpu()
-        rows.append(torch.stack([psnr(clip, rebuilt), psnr(clip, clip[:, :, :1].expand_as(clip)), q.zx.kl().cpu(), q.zv.kl().cpu()], 1))
+        rows.append(torch.stack([psnr(clip, rebuilt), psnr(clip, clip[:, :, :1].expand_as(clip)), q.zx.kl().cpu(), q.zv.kl().cpu(),
+                                 *(score(clip, rebuilt) for score in scores.values())], 1))
     means = cat(rows).mean(0).tolist()
-    return dict(zip(('PSNR', 'PSNR still', 'KL content', 'KL motion'), (round(x, 3) for x in means)), clips=len(indices))
+    return dict(zip(('PSNR', 'PSNR still', 'KL content', 'KL motion', *scores), (round(x, 3) for x in means)), clips=len(indices))
 
 # %% ../nbs/22_model.ipynb #34362e24
-def stage(run: Path) -> dict:
-    "What one training run did: settings, steps, batch, seed, data."
-    if not checkpoints(run): raise InputError(f'{run}: no checkpoint in it; give the folder of a training run')
+def history(run: Path) -> tuple[list[dict], list[dict], int]: # stages, log, steps
+    "What a training run did, or all that led to a saved model with a record."
+    if (Path(run)/'record.json').exists():
+        record = json.loads((Path(run)/'record.json').read_text())
+        return record['stages'], record['log'], record['steps']
+    if not checkpoints(run): raise InputError(f'{run}: no checkpoint and no record in it; give the folder of a training run, or of a model saved with its record')
     state = json.loads((checkpoints(run)[-1]/'state.json').read_text())
-    return {key: state[key] for key in ('steps', 'batch', 'seed', 'augmentation', 'data', 'config') if key in state} | {'steps': state['step']}
+    told = {key: state[key] for key in ('batch', 'seed', 'augmentation', 'data', 'config')} | {'steps': state['step']}
+    return [told], read_log(run), state['step']
 
 def model_card(record: dict) -> str: # Markdown
     "What a model is and how well it does, from its record."
-    shown, held = record['shown'], record['held out']
+    shown = record['shown']
+    scores = '\n\n'.join(f'{name.capitalize()}, {held["clips"]} clips: PSNR {held["PSNR"]} dB (the first frame standing still: {held["PSNR still"]} dB), KL {held["KL content"]} nats for content and {held["KL motion"]} for motion.' for name, held in record['held out'].items())
     kind = ' (a stand-in: procedural videos, no real recordings)' if shown['stand_in'] else ''
     return f"""---
 library_name: encgan3
@@ -305,23 +329,24 @@ license: mit
 # EncGAN3, {shown['size']}x{shown['size']}, {shown['dataset']}{kind}
 
 Trained for {record['steps']} steps in {len(record['stages'])} stages on {record['hardware']}; record.json has every setting.
-On {held['clips']} clips of held-out videos: PSNR {held['PSNR']} dB (the first frame standing still: {held['PSNR still']} dB),
-KL {held['KL content']} nats for content and {held['KL motion']} for motion.
+
+{scores}
 """
 
 # %% ../nbs/22_model.ipynb #69074c0f
-def save_with_record(runs: list[Path], # of one model, each begun from the one before
-                     store, # clips that were not trained on
+def save_with_record(runs: list[Path], # of one model, each begun from the one before; the first may be a saved model
+                     stores: dict, # by name: clips that were not trained on
                      folder: Path, hardware: str, # to write; what it was trained on, in words
-                     entries: int = 200, # of the log to keep
+                     entries: int = 40, # of each log to keep
                     ) -> dict: # the record
     "Save the newest model of the last run, with the record of all of them."
-    model, rows, before = EncGAN3.from_pretrained(runs[-1]), [], 0
+    model, stages, rows, before = EncGAN3.from_pretrained(runs[-1]), [], [], 0
     for run in runs:
-        rows += [row | {'step': row['step'] + before} for row in read_log(run)]
-        before += stage(run)['steps']
-    record = {'stages': [stage(run) for run in runs], 'steps': before, 'hardware': hardware, 'shown': store.record(),
-              'held out': held_out(model, store), 'log': rows[::max(1, len(rows)//entries)]}
+        told, log, steps = history(run)
+        stages, rows = stages + told, rows + [row | {'step': row['step'] + before} for row in log[::max(1, len(log)//entries)]]
+        before += steps
+    record = {'stages': stages, 'steps': before, 'hardware': hardware, 'shown': next(iter(stores.values())).record(),
+              'held out': {name: held_out(model, store) for name, store in stores.items()}, 'log': rows}
     deepcopy(model).half().save_pretrained(folder)
     (Path(folder)/'record.json').write_text(json.dumps(record, indent=1))
     (Path(folder)/'README.md').write_text(model_card(record))

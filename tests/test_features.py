@@ -1,0 +1,214 @@
+"Hostile and foreign files of weights and classifiers: each is refused in one line, and nothing in it runs."
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from encgan3 import features
+from encgan3.clips import InputError
+from encgan3.datasets import ClipStore, sha256_of
+from encgan3.features import (AMOUNTS, RandomNetwork, ResNeXt101, TimeSplit, draw, load_classifier, load_weights, read_weights, resnext_network,
+                              torchvision_network, train_classifier, windows)
+
+def net(): return nn.Sequential(nn.Conv3d(3, 4, 2), nn.BatchNorm3d(4), nn.Flatten(), nn.Linear(4, 5))
+
+def refused(function, *args, **kw):
+    "The one line with which something is refused."
+    with pytest.raises(InputError) as e: function(*args, **kw)
+    assert '\n' not in str(e.value) and len(str(e.value)) < 600
+    return str(e.value)
+
+class Command:
+    "Opened by pickle, it runs a command."
+    def __init__(self, *words): self.words = words
+    def __reduce__(self): return os.system, self.words
+
+# files of weights
+
+@pytest.mark.parametrize('name,content,word', [
+    ('empty.pth', b'', 'empty'), ('blank.pth', b' \r\n\t ' * 20, 'empty'), ('page.pth', b'<!DOCTYPE html><html><body>Sign in</body></html>' * 40, 'web page'),
+    ('page2.pth', b'\xef\xbb\xbf\n  <html>', 'web page'), ('page.safetensors', b'<html></html>', 'web page'), ('zeros.pth', bytes(5000), 'damaged'),
+    ('random.pth', np.random.default_rng(0).bytes(5000), 'damaged'), ('text.pth', b'version https://git-lfs.github.com/spec/v1\n', 'damaged'),
+    ('random.safetensors', np.random.default_rng(1).bytes(5000), 'damaged'), ('huge.safetensors', b'\xff'*7 + b'\x7f{}', 'damaged')])
+def test_no_weights(tmp_path, name, content, word):
+    (tmp_path/name).write_bytes(content)
+    said = refused(read_weights, tmp_path/name)
+    assert word in said and name in said
+
+def test_missing_and_folder(tmp_path):
+    assert 'no such file' in refused(read_weights, tmp_path/'nothing.pth')
+    assert 'no such file' in refused(read_weights, tmp_path)
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_programs_do_not_run(tmp_path, zipped):
+    ran = tmp_path/'ran'
+    for i, what in enumerate([Command(f'touch {ran}'), {'state_dict': {'a': torch.zeros(2), 'b': Command(f'touch {ran}')}}, net()]):
+        torch.save(what, file := tmp_path/f'{i}.pth', _use_new_zipfile_serialization=zipped)
+        assert 'wants more than tensors' in refused(read_weights, file)
+    assert not ran.exists()
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_truncated(tmp_path, zipped):
+    torch.save(net().state_dict(), file := tmp_path/'w.pth', _use_new_zipfile_serialization=zipped)
+    whole = file.read_bytes()
+    for part in (1, 2, 9, 100, len(whole)//2, len(whole) - 9):
+        file.write_bytes(whole[:part])
+        assert 'damaged' in refused(read_weights, file)
+
+@pytest.mark.parametrize('what', [[1, 2], 5, {}, {'state_dict': {}}, {'state_dict': 5}, {'a': 1}, {'a': torch.zeros(1), 'b': 'x'}, {3: torch.zeros(1)}, torch.zeros(3)])
+def test_no_tensors_by_name(tmp_path, what):
+    torch.save(what, file := tmp_path/'w.pth')
+    assert 'no tensors by name' in refused(read_weights, file)
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_a_real_file(tmp_path, zipped):
+    "As kenshohara's: the old format, `module.`, no num_batches_tracked, an optimizer beside the weights."
+    a, b = net(), net()
+    state = {f'module.{k}': v for k, v in a.state_dict().items() if 'num_batches' not in k}
+    optimizer = torch.optim.SGD(a.parameters(), .1, momentum=.9).state_dict()
+    torch.save({'epoch': 400, 'arch': 'resnext-101', 'state_dict': state, 'optimizer': optimizer}, file := tmp_path/'w.pth', _use_new_zipfile_serialization=zipped)
+    assert load_weights(b, file, sha256_of(file)[:8].upper()) == sha256_of(file)
+    for key, value in a.state_dict().items(): assert torch.equal(b.state_dict()[key], value)
+    assert 'SHA-256' in refused(load_weights, b, file, '0'*64)
+
+def test_safetensors_too(tmp_path):
+    a, b = net(), net()
+    save_file(a.state_dict(), file := tmp_path/'w.safetensors')
+    load_weights(b, file)
+    assert torch.equal(b[3].weight, a[3].weight)
+
+def test_another_network(tmp_path):
+    state = net().state_dict()
+    for change, word in (({'extra': torch.zeros(1)}, 'not part of'), ({'3.weight': torch.zeros(5, 3)}, 'shape (5, 3)'), ({'3.weight': None}, 'missing')):
+        torch.save({k: v for k, v in (state | change).items() if v is not None}, file := tmp_path/'w.pth')
+        said = refused(load_weights, mine := net(), file)
+        assert word in said and said.endswith('these are the weights of another network'), said
+        assert not torch.equal(mine[0].weight, state['0.weight']), 'copied before it was checked'
+
+def test_only_one_place_opens_pickles():
+    source = open(features.__file__, encoding='utf-8').read()
+    assert source.count('torch.load(') == 1 and source.count('weights_only=True)') == 1
+
+# networks
+
+def test_torchvision_offline(tmp_path, monkeypatch):
+    "Without a network one line names the file, its place and its address; nothing is left behind."
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path/'hub'))
+    def offline(*args, **kw): raise OSError('no route to host')
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', offline)
+    said = refused(torchvision_network, 'r3d_18')
+    assert str(tmp_path/'hub'/'checkpoints'/'r3d_18-b3b3357e.pth') in said and 'https://download.pytorch.org/models/r3d_18-b3b3357e.pth' in said
+    assert not [p for p in tmp_path.rglob('*') if p.is_file()]
+    assert 'Google Drive' in refused(resnext_network)
+
+def test_torchvision_cache_is_checked(tmp_path, monkeypatch):
+    "A file of the right name with another content is refused, not loaded."
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    (tmp_path/'checkpoints').mkdir()
+    torch.save(net().state_dict(), tmp_path/'checkpoints'/'s3d-d76dad2f.pth')
+    assert 'SHA-256' in refused(torchvision_network, 's3d')
+
+def test_torchvision_weights_of_your_own(tmp_path):
+    blank = torchvision_network('s3d', weights=None)
+    torch.save({'state_dict': {f'module.{k}': v + 1 if v.is_floating_point() else v for k, v in blank.net.state_dict().items()}}, file := tmp_path/'mine.pth')
+    mine = torchvision_network('s3d', file=file)
+    assert mine.sha256 == sha256_of(file) and mine.weights == 'mine.pth' and mine.name == 's3d'
+    assert torch.equal(next(mine.net.parameters()), next(blank.net.parameters()) + 1)
+
+def test_resnext_loads_its_file(tmp_path, monkeypatch):
+    "Shallow, so that the file is small; the layout is the whole network's."
+    monkeypatch.setattr(features, 'ResNeXt101', lambda: ResNeXt101(400, (1, 1, 1, 1)))
+    torch.manual_seed(0)
+    a = ResNeXt101(400, (1, 1, 1, 1))
+    torch.save({'arch': 'resnext-101', 'state_dict': {f'module.{k}': v for k, v in a.state_dict().items() if 'num_batches' not in k}},
+               file := tmp_path/'resnext-101-kinetics.pth', _use_new_zipfile_serialization=False)
+    b = resnext_network(file)
+    x, p = b(torch.zeros(1, 3, 16, 32, 32))
+    assert x.shape == (1, 2048) and p.shape == (1, 400) and torch.equal(b.net.fc.weight, a.fc.weight) and len(b.classes) == 400
+
+def test_random_network_is_the_same_everywhere():
+    assert RandomNetwork().sha256 == RandomNetwork(64, 0).sha256
+    state = torch.random.get_rng_state()
+    RandomNetwork(7, 3)
+    assert torch.equal(state, torch.random.get_rng_state()), 'moved global state'
+
+# classifiers
+
+@pytest.fixture(scope='module')
+def store(tmp_path_factory):
+    "Two people, two actions, blinking at different rates; one video too short to be split, and both splits."
+    folder, rng = tmp_path_factory.mktemp('store'), np.random.default_rng(0)
+    videos, frames = [], []
+    for i, (who, what, n) in enumerate([('a', 'slow', 40), ('a', 'fast', 70), ('b', 'slow', 31), ('b', 'fast', 93)]):
+        light = 127 + 100*np.sin(np.arange(n)*(.2 if what == 'slow' else .9))
+        x = np.stack([light, np.full(n, 60 if who == 'a' else 200), 255 - light], 1)[:, None, None]
+        frames.append((x + rng.integers(0, 9, (n, 32, 32, 1))).clip(0, 255).astype(np.uint8))
+        videos.append(dict(file=f'{who}_{what}', range=[1, n], first=sum(map(len, frames[:-1])), length=n, fps=25., factors=dict(subject=who, action=what),
+                           split='test' if i == 3 else 'train'))
+    np.save(folder/'frames.npy', np.concatenate(frames))
+    index = dict(dataset='blink', stand_in=True, size=32, stride=2, frames=16, crop='whole', seed=0, limit=None, rule='none', versions={}, videos=videos,
+                 sha256=sha256_of(folder/'frames.npy'))
+    (folder/'index.json').write_text(json.dumps(index))
+    return ClipStore(folder, 'train')
+
+@pytest.fixture(scope='module')
+def trained(store, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('judge')/'judge'
+    return folder, train_classifier(store, ('subject', 'action'), folder, steps=3, batch=4, ch=2, quiet=True)
+
+def test_split_uses_every_video(store):
+    split = TimeSplit(store, ('action',))
+    assert len(split.labels) == 4 and split.lengths['test'].tolist() == [16, 24, 0, 31] and [c['action'] for c in split.classes] == ['fast', 'slow']
+    rows, labels = draw(split, 300, torch.Generator().manual_seed(0))
+    held, _ = windows(split)
+    assert not set(rows.flat) & set(held.flat) and set(labels.tolist()) == {0, 1}
+    assert rows.min() == 0 and rows.max() < 234 and 110 <= rows[(rows >= 110) & (rows < 141)].min() <= 112 # the short one is trained on whole
+
+def test_training_is_repeatable(store, trained, tmp_path):
+    before = torch.random.get_rng_state()
+    again = train_classifier(store, ('subject', 'action'), tmp_path/'again', steps=3, batch=4, ch=2, quiet=True)
+    assert again == trained[1] and torch.equal(before, torch.random.get_rng_state())
+    assert train_classifier(store, ('subject', 'action'), tmp_path/'other', steps=3, batch=4, ch=2, seed=1, quiet=True)['sha256'] != again['sha256']
+
+def test_record_says_everything(store, trained):
+    folder, record = trained
+    assert record['data']['sha256'] == store.sha256 and record['data']['videos'] == 4 and record['K'] == 4 and record['videos trained on whole'] == 1
+    assert record['settings'] == dict(steps=3, batch=4, lr=.003, ch=2, seed=0) | AMOUNTS
+    assert record['sha256'] == sha256_of(folder/'model.safetensors') == load_classifier(folder).sha256
+
+def change(folder, to, name, content):
+    "A copy of a classifier with one file replaced."
+    shutil.copytree(folder, to)
+    if content is None: (to/name).unlink()
+    else: (to/name).write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    return to
+
+CONFIG = dict(classes=[{'n': 'a'}, {'n': 'b'}], size=32, ch=2, original=False)
+
+@pytest.mark.parametrize('name,content', [
+    ('config.json', None), ('config.json', b'{'), ('config.json', b'\xff'), ('config.json', []), ('config.json', {'size': 32}), ('config.json', CONFIG | {'more': 1}),
+    ('config.json', CONFIG | {'ch': 10**9}), ('config.json', CONFIG | {'ch': 2.5}), ('config.json', CONFIG | {'ch': '2'}), ('config.json', CONFIG | {'size': 48}), ('config.json', CONFIG | {'original': 1}),
+    ('config.json', CONFIG | {'size': [32]}), ('config.json', CONFIG | {'classes': 4}), ('config.json', CONFIG | {'classes': [{'n': 'a'}, {'m': 'b'}]}),
+    ('config.json', CONFIG | {'classes': [{'n': 1}, {'n': 2}]}), ('config.json', CONFIG | {'classes': [{}, {}]}), ('config.json', CONFIG),
+    ('model.safetensors', None), ('model.safetensors', b''), ('model.safetensors', b'<html>'), ('record.json', None), ('record.json', b'{'), ('record.json', []), ('record.json', {})])
+def test_damaged_classifier(trained, tmp_path, name, content):
+    refused(load_classifier, change(trained[0], tmp_path/'x', name, content))
+
+def test_weights_of_another_classifier(trained, tmp_path):
+    folder = change(trained[0], tmp_path/'x', 'README.md', b'')
+    state = load_file(folder/'model.safetensors')
+    save_file({k: v + 1 if v.is_floating_point() else v for k, v in state.items()}, folder/'model.safetensors')
+    assert 'about other weights' in refused(load_classifier, folder)
+    shutil.copytree(trained[0], tmp_path/'y')
+    torch.save(state, tmp_path/'y'/'model.safetensors')
+    refused(load_classifier, tmp_path/'y')
+
+def test_stores_that_cannot_be_judged(store, tmp_path):
+    assert 'colour' in refused(train_classifier, store, ('colour',), tmp_path/'x')
+    assert 'no factors' in refused(train_classifier, store, (), tmp_path/'x')
+    assert not (tmp_path/'x').exists()
