@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'EXPERIMENTS', 'ROWS', 'BUDGETS', 'FORMAT', 'STANDS_FOR', 'load_model', 'Run', 'queue', 'tables_of',
-           'locked', 'is_running', 'read_records', 'listing', 'store_of', 'code_version', 'measure', 'hardware',
-           'minutes_of', 'reproduce', 'paper_side', 'our_side', 'beside', 'comparable', 'gallery']
+           'locked', 'is_running', 'read_records', 'listing', 'store_of', 'code_version', 'measure', 'gates',
+           'hardware', 'minutes_of', 'reproduce', 'paper_side', 'our_side', 'beside', 'comparable', 'gallery']
 
 # %% ../nbs/50_runs.ipynb #b5d5b3af
 import fcntl, hashlib, json, platform, re, time
@@ -154,7 +154,7 @@ def code_version() -> str:
     for file in sorted(root.rglob('*.py')): sums.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
     return sums.hexdigest()[:16]
 
-# %% ../nbs/50_runs.ipynb #9d3adff6
+# %% ../nbs/50_runs.ipynb #93445642
 def measure(run: Run, out: Path, # folder of the queue
             records: Path, # where its record goes, with a picture of samples
             minutes: float = float('inf'), # of training, at most
@@ -171,10 +171,14 @@ def measure(run: Run, out: Path, # folder of the queue
     found, log = evaluate(model, store, network_of(protocol, store, Path(out)/'judges', quiet), protocol, quiet), read_log(folder)
     record = {'format': FORMAT, 'run': run.name, **asdict(run), 'data': Path(run.data).name, 'config': model.config,
               'parameters': {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
-              'store': ClipStore(store).record(), 'code': code_version(), 'hardware': hardware(), **found, 'log': log[::max(1, len(log)//50)]}
+              'gates': gates(model), 'store': ClipStore(store).record(), 'code': code_version(), 'hardware': hardware(), **found, 'log': log[::max(1, len(log)//50)]}
     with replacing(Path(records)/f'{run.name}.png') as file: Image.fromarray(strip(model.sample(4, generator=step_generator(0, 0)), every=3)).save(file)
     with replacing(Path(records)/f'{run.name}.json') as file: file.write_text(json.dumps(record, indent=1))
     return record
+
+def gates(model: torch.nn.Module) -> dict[str, float]: # by name; empty without F-SA
+    "How far the gates of F-SA have opened; they start at 0."
+    return {name: round(p.item(), 5) for name, p in model.named_parameters() if name.endswith('gamma')}
 
 def hardware() -> str:
     "What this machine computes with, and with which PyTorch."

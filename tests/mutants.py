@@ -197,7 +197,6 @@ MUTANTS = [
     ('trained on what is shown', '69_demo', "data = ClipStore(out/'store', 'train')", "data = ClipStore(out/'store', None)"),
     ('second recordings are the first', '69_demo', 'again=True)[0] for i', 'again=False)[0] for i'),
     ('second recordings of held-out pairs', '69_demo', 'actions[(i + 4) % 10]', 'actions[i]'),
-    # ---- from here: evaluation, baselines, runs
     # 04_figures
     ('strangers all alike', '04_figures', "rng = rng_of('crowd-s', number)", "rng = rng_of('crowd-s', 0)"),
     # 30_features
