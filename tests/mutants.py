@@ -258,6 +258,7 @@ MUTANTS = [
     ('centre of each video forgotten', '32_protocols', '(store.begins + store.counts//2).tolist()', 'store.begins.tolist()*2'),
     ('samples from global state', '32_protocols', 'model.sample(len(some), FRAMES, step_generator(p.seed, some[0]))', 'model.sample(len(some), FRAMES)'),
     ('posterior is the prior', '32_protocols', 'model.decode(*model.encode(store.clips(some)).sample(step_generator(p.seed, some[0])))', 'model.sample(len(some), FRAMES, step_generator(p.seed, some[0]))'),
+    ('a judge for people who do one thing each', '32_protocols', 'if len({subject for subject, _ in does}) == len(does): raise', 'if False: raise'),
     ('judge trained anew each time', '32_protocols', 'if fits(place, store): return', 'if False: return'),
     ('swap judged by the motion clip alone', '32_protocols', "truth = seen(judge, clips)[1], {'subject': who, 'action': how}", "truth = seen(judge, clips)[1], {'subject': how, 'action': how}"),
     ('content and motion exchanged in the swap', '32_protocols', "content=store.clips(who[some[0]:some[-1] + 1]), motion=store.clips(how[some[0]:some[-1] + 1])", "content=store.clips(how[some[0]:some[-1] + 1]), motion=store.clips(who[some[0]:some[-1] + 1])"),
