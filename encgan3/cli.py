@@ -54,6 +54,7 @@ def train(data: Path = typer.Option(..., help='clip store made by prepare'),
           minutes: float = typer.Option(float('inf'), help='stop after this time, with a checkpoint'),
           precision: str = typer.Option('no', help='no (float32) or bf16'),
           flip: bool = typer.Option(False, help='also mirrored clips'), shift: int = typer.Option(0, help='move clips by so many pixels'),
+          same: list[str] = typer.Option([], help='factor, such as subject: content codes come from other clips with the same one; may be repeated'),
           settings: list[str] = typer.Option([], '--set', help='another setting, such as lr=1e-4; may be repeated')):
     """Train, or go on training: a run resumes by itself.
 
@@ -61,7 +62,7 @@ def train(data: Path = typer.Option(..., help='clip store made by prepare'),
     """
     changes = dict(map(setting, settings))
     model = EncGAN3.from_pretrained(start, **changes) if start else EncGAN3.from_preset(preset, seed, **changes)
-    done = train_model(model, ClipStore(data), out, steps, batch, seed, save_every, minutes=minutes, precision=precision, flip=flip, shift=shift)
+    done = train_model(model, ClipStore(data), out, steps, batch, seed, save_every, minutes=minutes, precision=precision, flip=flip, shift=shift, same=tuple(same))
     typer.echo(f'{out}: {done} steps')
 
 # %% ../nbs/70_cli.ipynb #bb8b9cc9

@@ -8,7 +8,7 @@ __all__ = ['CODECS', 'BY_SUFFIX', 'SAFE', 'WEIZMANN', 'KTH', 'KTH_TEST', 'KTH_VA
            'split_pairs', 'split_people', 'split_tenth_subject', 'split_none', 'split_tenth_file', 'any_of', 'unpack',
            'download', 'read_sequences', 'write_sequences', 'follow', 'crop_box', 'cut_out', 'StandIn', 'each',
            'sha256_of', 'write_standin', 'cut_video', 'growing', 'fill', 'building', 'find_videos', 'choose',
-           'count_table', 'prepare', 'Windows', 'read_store', 'Catalogue', 'ClipStore']
+           'count_table', 'prepare', 'Windows', 'read_store', 'Catalogue', 'ClipStore', 'companions']
 
 # %% ../nbs/06_datasets.ipynb #5b797432
 import hashlib, json, os, re, sys, tempfile, warnings, zipfile, zlib
@@ -612,3 +612,18 @@ class ClipStore(Catalogue):
         keys = 'dataset', 'stand_in', 'size', 'crop', 'rule', 'seed', 'limit', 'versions', 'sha256'
         return {k: self.index[k] for k in keys} | dict(
             split=self.split, frames=self.frames, stride=self.stride, videos=len(self.videos), windows=len(self))
+
+# %% ../nbs/06_datasets.ipynb #15b3eebe
+def companions(store: Catalogue, indices: Iterable, # (B,) window numbers
+               same: Iterable[str], # factors, such as ['subject']
+               generator: torch.Generator | None = None) -> list: # (B,) window numbers
+    "For each window one with the same factors: a video drawn uniformly, then a place in it. `InputError` for a factor that a video lacks."
+    known = sorted(set.intersection(*({*v['factors']} for v in store.videos)))
+    if unknown := sorted({*same}.difference(known)): raise InputError(f'{store.folder}: no factor {unknown[0]!r} in every video: take {", ".join(known) or "none"}')
+    values = [tuple(v['factors'][f] for f in same) for v in store.videos]
+    u, found = torch.rand(len(indices), 2, generator=generator, dtype=torch.float64).tolist(), []
+    for mine, (a, b) in zip(store.places(indices)[1], u):
+        alike = [k for k, value in enumerate(values) if value == values[mine]]
+        k = alike[int(a*len(alike))]
+        found.append(int(store.begins[k]) + int(b*store.counts[k]))
+    return found

@@ -25,7 +25,7 @@ from .discriminators import FrameDiscriminator, VideoDiscriminator, pick_frames
 from .encoder import ContentEncoder, Gaussian, MotionEncoder, noise
 from .generator import Generator
 from .losses import Weights, discriminator_loss, encoder_loss, generator_loss, psnr, real, reconstruction
-from .training import checkpoints, read_log
+from .training import checkpoints, read_log, recolour
 
 # %% ../nbs/22_model.ipynb #0da6f82b
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Config(Weights):
     beta: float = .5 # first moment of Adam (G³AN: 0.5)
     decay: float = .999 # of the generator's averaged weights; 0: none
     any_frame: bool = False # True: in training, the content code comes from any frame of the clip (ours), not the first
+    recolour: bool = False # True: in training, the motion encoder sees the clip in other colours (ours)
     batch_statistics: bool = True # False: batch normalisation uses its running statistics in training too
 
 # %% ../nbs/22_model.ipynb #b35a6df2
@@ -86,12 +87,13 @@ class Networks(nn.Module):
         self.G = Generator(c.size, c.ch, c.content, c.motion, c.attention, c.spatial, c.temporal)
         self.average = deepcopy(self.G).requires_grad_(False) if c.decay else None
         self.D_I, self.D_V = FrameDiscriminator(c.size, c.judge_ch), VideoDiscriminator(c.size, c.judge_ch)
-        self.any_frame = c.any_frame
+        self.any_frame, self.recolour = c.any_frame, c.recolour
 
-    def posterior(self, clip: Tensor, generator: torch.Generator | None = None) -> Codes:
-        "Codes of real clips. With `any_frame` and a generator, as in training, the frame of the content code is drawn."
-        seen = pick_frames(clip, generator)[:, :, None] if self.any_frame and generator else clip
-        return Codes(self.content(seen), self.motion(clip))
+    def posterior(self, clip: Tensor, generator: torch.Generator | None = None, # with one, as in training: any_frame, recolour
+                  frame: Tensor | None = None) -> Codes: # (B, 3, 1, H, W): show it to the content encoder
+        "Codes of real clips."
+        if frame is None: frame = pick_frames(clip, generator)[:, :, None] if self.any_frame and generator else clip
+        return Codes(self.content(frame), self.motion(recolour(clip, generator) if self.recolour and generator else clip))
 
     def prior(self, n: int, frames: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         "n codes from N(0, I) for clips of `frames` frames."
@@ -109,33 +111,33 @@ def judge(net: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]: # one tensor o
     "Logits for several inputs in one pass."
     return net(cat(inputs)).split([len(x) for x in inputs])
 
-def discriminator_update(nets: Networks, clip: Tensor, prior: tuple, generator: torch.Generator) -> tuple[Tensor, dict]:
+def discriminator_update(nets: Networks, clip: Tensor, prior: tuple, generator: torch.Generator, frame: Tensor | None = None) -> tuple[Tensor, dict]:
     "Loss of D_I and D_V (Eq. 3 + Eq. 4), and what to log."
-    with torch.no_grad(): rebuilt, new = both(nets.G, nets.posterior(clip, generator).sample(generator), prior)
+    with torch.no_grad(): rebuilt, new = both(nets.G, nets.posterior(clip, generator, frame).sample(generator), prior)
     frames = discriminator_loss(*judge(nets.D_I, *(pick_frames(c, generator) for c in (clip, rebuilt, new))))
     videos = discriminator_loss(*judge(nets.D_V, clip, rebuilt, new))
     return frames + videos, {'D_I': frames, 'D_V': videos}
 
 # %% ../nbs/22_model.ipynb #f91da9cd
-def warm_up_update(nets: Networks, clip: Tensor, generator: torch.Generator, w: Weights) -> tuple[Tensor, dict]:
+def warm_up_update(nets: Networks, clip: Tensor, generator: torch.Generator, w: Weights, frame: Tensor | None = None) -> tuple[Tensor, dict]:
     "Loss of encoders and generator together (Eq. 1), and what to log."
-    q = nets.posterior(clip, generator)
+    q = nets.posterior(clip, generator, frame)
     rebuilt = nets.G(*q.sample(generator))
     terms = {'L1': reconstruction(clip, rebuilt), 'KL content': q.zx.kl().mean(), 'KL motion': q.zv.kl().mean()}
     return encoder_loss(clip, rebuilt, q.zx, q.zv, w), terms
 
 # %% ../nbs/22_model.ipynb #df5614ba
-def encoder_update(nets: Networks, clip: Tensor, generator: torch.Generator, w: Weights) -> tuple[Tensor, dict]:
+def encoder_update(nets: Networks, clip: Tensor, generator: torch.Generator, w: Weights, frame: Tensor | None = None) -> tuple[Tensor, dict]:
     "Loss of both encoders (Eq. 1), and what to log."
     nets.G.eval()
-    result = warm_up_update(nets, clip, generator, w)
+    result = warm_up_update(nets, clip, generator, w, frame)
     nets.G.train()
     return result
 
 # %% ../nbs/22_model.ipynb #d1dd9f99
-def generator_update(nets: Networks, clip: Tensor, prior: tuple, generator: torch.Generator, w: Weights) -> tuple[Tensor, dict]:
+def generator_update(nets: Networks, clip: Tensor, prior: tuple, generator: torch.Generator, w: Weights, frame: Tensor | None = None) -> tuple[Tensor, dict]:
     "Loss of the generator (Eq. 2), and what to log."
-    with torch.no_grad(): codes = nets.posterior(clip, generator).sample(generator)
+    with torch.no_grad(): codes = nets.posterior(clip, generator, frame).sample(generator)
     fakes = both(nets.G, codes, prior)
     frames, videos = judge(nets.D_I, *(pick_frames(c, generator) for c in fakes)), judge(nets.D_V, *fakes)
     return generator_loss(clip, fakes[0], frames, videos, w), {'G': sum(map(real, (*frames, *videos)))}
@@ -160,14 +162,14 @@ class Learner(Networks):
         if not self.knobs.adversarial: return {'all': adam(self.content, self.motion, self.G)}
         return {'D': adam(self.D_I, self.D_V), 'Enc': adam(self.content, self.motion), 'G': adam(self.G)}
 
-    def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator):
+    def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator, frame: Tensor | None = None): # see posterior
         "Yield (optimizer, loss) for D, Enc and G, each computed after the update before it (Section 4); one for all in a warm-up."
         w, self.terms = self.knobs, {}
         prior = self.prior(len(clip), clip.shape[2], generator)
-        order = {'D': ((self.D_I, self.D_V), lambda: discriminator_update(self, clip, prior, generator)),
-                 'Enc': ((self.content, self.motion), lambda: encoder_update(self, clip, generator, w)),
-                 'G': ((self.G,), lambda: generator_update(self, clip, prior, generator, w))}
-        if not w.adversarial: order = {'all': ((self.content, self.motion, self.G), lambda: warm_up_update(self, clip, generator, w))}
+        order = {'D': ((self.D_I, self.D_V), lambda: discriminator_update(self, clip, prior, generator, frame)),
+                 'Enc': ((self.content, self.motion), lambda: encoder_update(self, clip, generator, w, frame)),
+                 'G': ((self.G,), lambda: generator_update(self, clip, prior, generator, w, frame))}
+        if not w.adversarial: order = {'all': ((self.content, self.motion, self.G), lambda: warm_up_update(self, clip, generator, w, frame))}
         for name, (parts, loss_of) in order.items():
             train_only(self, *parts)
             if not w.batch_statistics: keep_statistics(self)
