@@ -157,17 +157,16 @@ def code_version() -> str:
 # %% ../nbs/50_runs.ipynb #93445642
 def measure(run: Run, out: Path, # folder of the queue
             records: Path, # where its record goes, with a picture of samples
-            minutes: float = float('inf'), # of training, at most
+            minutes: float = float('inf'), # of training, at most; an evaluation begins before they are over, or at the next call
             protocol: Protocol = PROTOCOLS['judge'], # of the evaluation
             quiet: bool = False, # no progress bars
            ) -> dict | None: # the record; None if time ran out
     "Make a run, or go on with it, and write its record."
-    start, (cls, settings), size = time.monotonic(), EXPERIMENTS[run.experiment], size_of(run.preset)['size']
+    end, (cls, settings), size = time.monotonic() + 60*minutes, EXPERIMENTS[run.experiment], size_of(run.preset)['size']
     store, folder = store_of(run.data, size, out), Path(out)/'runs'/run.name
     model = cls.from_preset(run.preset, run.seed, **settings)
-    left = minutes - (time.monotonic() - start)/60
-    done = train(model, ClipStore(store), folder, run.steps, run.batch, run.seed, save_every=100, minutes=left, quiet=quiet)
-    if done < run.steps: return None
+    done = train(model, ClipStore(store), folder, run.steps, run.batch, run.seed, save_every=100, minutes=(end - time.monotonic())/60, quiet=quiet)
+    if done < run.steps or time.monotonic() > end: return None
     found, log = evaluate(model, store, network_of(protocol, store, Path(out)/'judges', quiet), protocol, quiet), read_log(folder)
     record = {'format': FORMAT, 'run': run.name, **asdict(run), 'data': Path(run.data).name, 'config': model.config,
               'parameters': {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
