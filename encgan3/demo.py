@@ -93,7 +93,7 @@ def demo(out: Path = Path('demo'), # folder to write; a demo that is there is re
     record = {'start': 'random weights' if from_scratch else f'the shipped weights {SHIPPED_MODEL}',
               'data': describe(shown), 'before': measured()}
     shutil.rmtree(out/'run', ignore_errors=True)
-    record['steps'] = train(model, data, out/'run', None, minutes=minutes, log_every=1)
+    record['steps'] = train(model, data, out/'run', None, minutes=minutes, log_every=1, same=('subject',))
     record['after'] = measured()
     captions = pictures(model, {name: one_each(store) for name, store in shown.items()}, out)
     plot_log(read_log(out/'run')).savefig(out/'training.png')
