@@ -1,11 +1,12 @@
-# make demo | test | lab | export | clean; everything is installed into .venv at the first call
+# make demo | app | test | lab | export | clean; everything is installed into .venv at the first call
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: help install demo test lab export clean
+.PHONY: help install demo app test lab export clean
 help:
 	@echo 'make demo [VIDEOS=folder] [FROM_SCRATCH=1]   train a little, swap motions, write demo/'
+	@echo 'make app [PORT=8866]   sliders over a video in your browser, served to this machine alone'
 	@echo 'make test     all notebooks and tests, as CI runs them'
 	@echo 'make lab      JupyterLab on the notebooks'
 	@echo 'make export   the package and README.md from the notebooks'
@@ -22,6 +23,9 @@ $(STAMP): settings.ini setup.py
 demo: install
 	$(BIN)/encgan3 demo $(if $(VIDEOS),--videos '$(VIDEOS)') $(if $(FROM_SCRATCH),--from-scratch)
 
+app: install
+	$(BIN)/voila nbs/app.ipynb --Voila.ip=127.0.0.1 --port=$(or $(PORT),8866) --Voila.tornado_settings="{'websocket_max_message_size': 268435456}"
+
 test: export OMP_NUM_THREADS = 1
 test: export HF_HUB_OFFLINE = 1
 test: install
@@ -29,7 +33,7 @@ test: install
 	$(BIN)/python -m pytest --nbval --nbval-current-env --numprocesses 2 --quiet nbs tests
 
 lab: install
-	$(BIN)/jupyter lab --notebook-dir nbs
+	$(BIN)/jupyter lab --notebook-dir nbs --ServerApp.tornado_settings="{'websocket_max_message_size': 268435456}" # uploads of videos are larger than the default
 
 export: install
 	$(BIN)/nbdev_export

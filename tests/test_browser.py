@@ -1,0 +1,260 @@
+"""The latent explorer in a real browser: headless Chromium, driven by keyboard and mouse, on the page that `make app` serves and in JupyterLab.
+
+Screenshots go to the folder ENCGAN3_SCREENSHOTS, or to the test's own. Without a browser the tests are skipped, unless ENCGAN3_BROWSER=required."""
+import json, os, re, shlex, shutil, signal, socket, subprocess, sys, time
+from base64 import b64decode
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pages import root
+
+REQUIRED = os.environ.get('ENCGAN3_BROWSER') == 'required'
+FILMS = 'a', 'b', 'edited', 'strip'
+PATIENCE = 60_000 # milliseconds; a test fails rather than waits for ever
+BYTES = """async img => { // what the picture is made of, in base64
+    const data = new Uint8Array(await (await fetch(img.src)).arrayBuffer());
+    return btoa(Array.from(data, x => String.fromCharCode(x)).join('')) }"""
+WATCH = """img => { // from now on: milliseconds from each key to the picture that follows it
+    const took = window.took = []; let begun = 0
+    document.addEventListener('keydown', () => begun = performance.now(), true)
+    img.addEventListener('load', () => took.push(performance.now() - begun)) }"""
+CUT_OFF = """() => [...document.querySelectorAll('.encgan3 .widget-label, .encgan3 .caption, .encgan3 button')]
+    .filter(x => x.offsetParent && x.scrollWidth > x.clientWidth + 1).map(x => x.textContent)"""
+
+def missing(why):
+    "No browser: a word why, or a failure where one is required."
+    (pytest.fail if REQUIRED else pytest.skip)(why)
+
+@pytest.fixture(scope='module')
+def browser():
+    try: from playwright.sync_api import sync_playwright
+    except ImportError: missing('Playwright is not installed')
+    chromium = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+    if not chromium: missing('no Chromium: install one, such as with `apt-get install chromium`')
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'])
+        yield browser
+        browser.close()
+
+@pytest.fixture
+def shot(tmp_path, request):
+    "Keeps a picture of the page."
+    folder = Path(os.environ.get('ENCGAN3_SCREENSHOTS') or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return lambda page, name: page.screenshot(path=folder/f'{request.node.name}_{name}.png', full_page=True)
+
+@pytest.fixture
+def page(browser, shot):
+    "A page whose errors fail the test; its end is kept."
+    page, errors = browser.new_page(viewport={'width': 1280, 'height': 900}), []
+    page.set_default_timeout(PATIENCE)
+    lab = 'Kernel message validation error' # JupyterLab's own word about a message of the kernel; the page goes on
+    page.on('pageerror', lambda e: errors.append(str(e)) if lab not in str(e) else None)
+    yield page
+    if not page.is_closed(): shot(page, 'end')
+    page.close()
+    assert not errors, errors
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+def answering(port, log, seconds=60):
+    "Waits until a server listens."
+    end = time.monotonic() + seconds
+    while True:
+        try: return socket.create_connection(('127.0.0.1', port), 1).close()
+        except OSError: assert time.monotonic() < end, f'no server: {log.read_text()[-2000:]}'
+        time.sleep(.05)
+
+@contextmanager
+def served(tmp_path, command, *arguments):
+    "A server on a free loopback port: yields its address and its log. What it stores goes to tmp_path."
+    port, log = free_port(), tmp_path/'server.log'
+    own = {f'JUPYTER_{k}_DIR': str(tmp_path/k) for k in ('CONFIG', 'DATA', 'RUNTIME')} | {'IPYTHONDIR': str(tmp_path/'ipython')}
+    environment = {k: v for k, v in os.environ.items() if k != 'OMP_NUM_THREADS'} | own | {'HF_HUB_OFFLINE': '1', 'PYTHONPATH': str(root)}
+    with log.open('w') as file:
+        server = subprocess.Popen([Path(sys.executable).with_name(command), *map(str, arguments), f'--port={port}', '--no-browser'],
+                                  stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=root, start_new_session=True)
+    try:
+        answering(port, log)
+        yield f'http://127.0.0.1:{port}', log
+    finally:
+        server.send_signal(signal.SIGTERM)
+        try: server.wait(20)
+        except subprocess.TimeoutExpired: os.killpg(server.pid, signal.SIGKILL)
+
+def app_options():
+    "How `make app` calls Voila, but for the port."
+    line = re.search(r'voila (nbs/app\.ipynb .*)', (root/'Makefile').read_text())[1].replace('$(or $(PORT),8866)', '0')
+    return [word for word in shlex.split(line) if not word.startswith('--port')]
+
+def film(page, name): return page.locator(f'.film-{name} img, img.film-{name}').first
+
+def films(page):
+    "The bytes of all pictures, by name."
+    return {name: b64decode(film(page, name).evaluate(BYTES)) for name in FILMS}
+
+def slider(page, name): return page.locator('.widget-slider, .widget-hslider').filter(has_text=name).locator('.noUi-handle').first
+
+def changed(page, before, name='edited'):
+    "Waits for another picture."
+    end = time.monotonic() + PATIENCE/1000
+    while b64decode(film(page, name).evaluate(BYTES)) == before[name]:
+        assert time.monotonic() < end, f'the picture {name} stays as it is'
+        time.sleep(.02)
+
+def key_to_picture(page, keys=9):
+    "Press keys one by one; the median time to the picture that follows, in milliseconds."
+    film(page, 'edited').evaluate(WATCH)
+    slider(page, 'what 1').focus()
+    for n in range(1, keys + 1):
+        page.keyboard.press('ArrowRight')
+        page.wait_for_function(f'window.took.length >= {n}')
+        page.wait_for_timeout(200) # the films to save are made meanwhile
+    for _ in range(keys): page.keyboard.press('ArrowLeft')
+    return sorted(page.evaluate('window.took.slice(0, %d)' % keys))[keys//2]
+
+def settled(page, expected):
+    "Waits until the pictures are these, byte for byte."
+    end = time.monotonic() + 20
+    while (now := films(page)) != expected:
+        assert time.monotonic() < end, f'these pictures differ: {[k for k in FILMS if now[k] != expected[k]]}'
+        time.sleep(.02)
+
+def only_the_edit_changed(now, before):
+    assert now['edited'] != before['edited'] and now['strip'] != before['strip']
+    assert (now['a'], now['b']) == (before['a'], before['b'])
+
+def by_keyboard_and_mouse(page, first, shot):
+    "One slider by keyboard, one by mouse; only what was edited may change."
+    what = slider(page, 'what: a to b')
+    what.focus()
+    page.keyboard.press('PageDown')
+    changed(page, first)
+    second = films(page)
+    only_the_edit_changed(second, first)
+    who = slider(page, 'who: a to b')
+    who.scroll_into_view_if_needed()
+    box = who.bounding_box()
+    x, y = box['x'] + box['width']/2, box['y'] + box['height']/2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for i in range(1, 11): page.mouse.move(x + 11*i, y)
+    page.mouse.up()
+    changed(page, second)
+    only_the_edit_changed(films(page), first)
+    shot(page, 'moved')
+
+def upload(page, path, message):
+    "Hands a file over, and waits for what the page says about it."
+    with page.expect_file_chooser() as chooser: page.locator('.widget-upload, .jupyter-widget-upload').first.click()
+    chooser.value.set_files(path)
+    page.get_by_text(message).wait_for()
+
+def own_video(path, frames=40):
+    "A bright square that walks to the right over a dark ground."
+    from encgan3.datasets import write_video
+    video = np.full((frames, 96, 128, 3), 40, np.uint8)
+    for t in range(frames): video[t, 30:70, 10 + 2*t:40 + 2*t] = 200, 120, 60
+    return write_video(path, video)
+
+def no_traceback(page, log):
+    assert 'Traceback' not in page.locator('body').inner_text() and 'Traceback' not in log.read_text()
+
+def newest_wins(page):
+    "Keys come faster than pictures; the last value counts."
+    before = films(page)
+    slider(page, 'scale').focus()
+    for key in ['ArrowRight']*8 + ['ArrowLeft']*9: page.keyboard.press(key)
+    changed(page, before)
+    page.keyboard.press('ArrowRight')
+    settled(page, before)
+
+def files_are_handed_over(page, tmp_path, shot):
+    "A wrong file is refused in words; codes that were saved, and a video of one's own, become clip a."
+    before = films(page)
+    wrong = {'notes.mp4': b'Dear diary', 'foreign.json': b'{"zx": 1}', 'short.avi': own_video(tmp_path/'short.avi', 3).read_bytes()}
+    for name, data in wrong.items():
+        (tmp_path/name).write_bytes(data)
+        upload(page, tmp_path/name, re.compile(f'^{name}: '))
+    assert films(page) == before and page.get_by_role('alert').is_visible()
+    shot(page, 'refused')
+    with page.expect_download() as download: page.get_by_text('save codes.json').click()
+    download.value.save_as(tmp_path/'codes.json')
+    assert json.loads((tmp_path/'codes.json').read_text()).keys() == {'format', 'zx', 'zv'}
+    upload(page, tmp_path/'codes.json', 'codes.json is clip a now')
+    changed(page, before, 'a')
+    assert b64decode(film(page, 'a').evaluate(BYTES)) == before['edited']
+    with (tmp_path/'large.mkv').open('wb') as file: file.write(own_video(tmp_path/'own.mkv').read_bytes().ljust(12_000_000, b'\0')) # more than a web socket takes by default
+    before = films(page)
+    upload(page, tmp_path/'large.mkv', 'large.mkv is clip a now')
+    changed(page, before, 'a')
+    shot(page, 'own_video')
+
+def narrow(page, shot):
+    "Nothing is cut off, in a wide window or on a telephone."
+    for width, height in ((1280, 900), (420, 1500)):
+        page.set_viewport_size({'width': width, 'height': height})
+        page.wait_for_timeout(300)
+        shot(page, f'{width}_pixels')
+        assert page.evaluate('document.documentElement.scrollWidth') <= width, f'{width} pixels: the page is wider than the window'
+        assert not page.evaluate(CUT_OFF), f'{width} pixels: {page.evaluate(CUT_OFF)} cut off'
+
+def stays_in_view(page, shot):
+    "The edited picture is seen while the last slider is under the hand."
+    slider(page, 'seed').scroll_into_view_if_needed()
+    page.wait_for_timeout(300)
+    shot(page, 'last_slider')
+    box = film(page, 'edited').bounding_box()
+    assert 0 <= box['y'] and box['y'] + box['height'] <= page.viewport_size['height'], f'the edited picture is at {box}'
+
+def test_app(page, tmp_path, shot):
+    begun = time.monotonic()
+    with served(tmp_path, 'voila', *app_options()) as (address, log):
+        page.goto(address)
+        film(page, 'strip').wait_for()
+        print(f'\nfrom command to first picture: {time.monotonic() - begun:.1f} s')
+        first = films(page)
+        assert first['edited'][:3] == first['a'][:3] == b'GIF' and first['strip'][1:4] == b'PNG'
+        shot(page, 'first')
+        print(f'from key to picture: {key_to_picture(page):.0f} ms')
+        settled(page, first)
+        by_keyboard_and_mouse(page, first, shot)
+        newest_wins(page)
+        page.get_by_text('difference maps').click()
+        changed(page, first, 'a')
+        shot(page, 'maps')
+        files_are_handed_over(page, tmp_path, shot)
+        page.get_by_role('button', name='reset').click()
+        settled(page, first)
+        narrow(page, shot)
+        page.set_viewport_size({'width': 420, 'height': 760})
+        stays_in_view(page, shot)
+        no_traceback(page, log)
+        slider(page, 'scale').focus()
+        for _ in range(20): page.keyboard.press('ArrowRight')
+        page.close() # while it computes
+        time.sleep(1)
+        assert 'Traceback' not in log.read_text()
+
+def test_lab(page, tmp_path, shot):
+    shutil.copy(root/'nbs'/'app.ipynb', tmp_path)
+    options = '--ip=127.0.0.1', '--IdentityProvider.token=', '--allow-root', f'--ServerApp.root_dir={tmp_path}', '--LabApp.news_url='
+    with served(tmp_path, 'jupyter-lab', *options) as (address, log):
+        page.goto(f'{address}/lab/tree/app.ipynb')
+        page.get_by_text('Python 3 (ipykernel) | Idle').wait_for()
+        page.get_by_role('menuitem', name='Run').click()
+        page.locator('.lm-Menu-itemLabel').get_by_text('Run All Cells', exact=True).click()
+        film(page, 'strip').wait_for()
+        first = films(page)
+        shot(page, 'first')
+        by_keyboard_and_mouse(page, first, shot)
+        stays_in_view(page, shot)
+        page.get_by_role('button', name='reset').click()
+        settled(page, first)
+        no_traceback(page, log)
