@@ -17,8 +17,9 @@ import typer
 from .clips import FRAMES, InputError, to_clip
 from .datasets import ClipStore, crop_box, cut_out, prepare as prepare_store, read_video, replacing
 from .demo import demo as make_demo
+from .hires import grown
 from .model import EncGAN3, save_with_record
-from .protocols import PROTOCOLS, evaluate as measure_model, network_of, protocol_named
+from .protocols import PROTOCOLS, evaluate as measure_model, in_batches, network_of, protocol_named
 from .runs import listing, load_model, minutes_of, queue, read_records, reproduce as work_through, tables_of
 from .show import save
 from .speed import compared, measure as measure_speed, read_speed, speeds
@@ -51,6 +52,7 @@ def train(data: Path = typer.Option(..., help='clip store made by prepare'),
           out: Path = typer.Option(..., help='folder of the run; one that is there goes on'),
           preset: str = typer.Option('tiny', help='tiny, small, paper64, paper128'),
           start: Optional[str] = typer.Option(None, '--from', help='trained model to go on from, in place of a preset'),
+          grow: bool = typer.Option(False, help='the settings may change its shape, such as --set size=128; what fits is kept'),
           steps: int = 10000, batch: int = 8, seed: int = 0, save_every: int = 500,
           minutes: float = typer.Option(float('inf'), help='stop after this time, with a checkpoint'),
           precision: str = typer.Option('no', help='no (float32) or bf16'),
@@ -62,7 +64,8 @@ def train(data: Path = typer.Option(..., help='clip store made by prepare'),
     Example: encgan3 train --preset tiny --data clips --steps 5000 --out run
     """
     changes = dict(map(setting, settings))
-    model = EncGAN3.from_pretrained(start, **changes) if start else EncGAN3.from_preset(preset, seed, **changes)
+    if grow and not start: raise InputError('--grow: name the trained model that grows with --from')
+    model = grown(EncGAN3.from_pretrained(start), seed, **changes) if grow else EncGAN3.from_pretrained(start, **changes) if start else EncGAN3.from_preset(preset, seed, **changes)
     done = train_model(model, ClipStore(data), out, steps, batch, seed, save_every, minutes=minutes, precision=precision, flip=flip, shift=shift, same=tuple(same))
     typer.echo(f'{out}: {done} steps')
 
@@ -99,7 +102,7 @@ def evaluate(model: str, data: Path = typer.Option(..., help='clip store made by
     Example: encgan3 evaluate weizmann-s-tiny --data clips
     """
     chosen, net = protocol_named(protocol, **({'clips': clips} if clips else {})), load_model(model)
-    found = {'model': model} | measure_model(net, data, network_of(chosen, data, out.parent/'judges', as_json), chosen, as_json)
+    found = {'model': model} | measure_model(net, data, network_of(chosen, data, out.parent/'judges', as_json), chosen, as_json, out.parent/'judges'/'seen')
     with replacing(out) as file: file.write_text(json.dumps(found, indent=1))
     typer.echo(json.dumps(found, indent=1) if as_json else table_of(found) + f'\n{out}: the whole record')
 
@@ -139,11 +142,12 @@ def sample(model: str, n: int = 16, frames: int = FRAMES, seed: int = 0,
 
     Example: encgan3 sample weizmann-s-tiny --n 16 --out new.gif
     """
-    clips = load_model(model).sample(n, frames, torch.Generator().manual_seed(seed))
-    if out.suffix: save(clips, out)
-    else:
+    net, generator = load_model(model), torch.Generator().manual_seed(seed)
+    if out.suffix: save(net.sample(n, frames, generator), out)
+    else: # a few at a time, so that any number fits in memory
         out.mkdir(parents=True, exist_ok=True)
-        for i, clip in enumerate(clips): save(clip[None], out/f'{i:04}.gif')
+        for some in in_batches(range(n), 'sample', False, 16):
+            for i, clip in zip(some, net.sample(len(some), frames, generator)): save(clip[None], out/f'{i:04}.gif')
     typer.echo(f'{out}: {n} clips of {frames} frames')
 
 # %% ../nbs/70_cli.ipynb #0802461c

@@ -201,7 +201,7 @@ SOURCES = {
     'kth': Source('person01_boxing_d1_uncomp.avi', any_of(KTH) + '(_uncomp)?', split_people, 'mover', 2, KTH,
                   origin='https://www.csc.kth.se/cvap/actions/'),
     'uva-nemo': Source('001_spontaneous_smile_1.mp4', r'(?P<subject>\d+)_(?P<action>deliberate|spontaneous)_smile_\d+',
-                       split_tenth_subject, 'face', 3, {'action': ['posed', 'spontaneous']},
+                       split_tenth_subject, 'face', 6, {'action': ['posed', 'spontaneous']},
                        {'deliberate': 'posed'}, 'http://www.uva-nemo.org, on request and under a signed licence'),
     'crowd': Source('p001_walk.avi', r'(?P<subject>p\d{3})_' + any_of({'action': WEIZMANN['action']}), split_none, 'mover', 2,
                     {'action': WEIZMANN['action']}, origin='crowd-s, which has no original'),

@@ -46,6 +46,7 @@ class Config(Weights):
     any_frame: bool = False # True: in training, the content code comes from any frame of the clip (ours), not the first
     recolour: bool = False # True: in training, the motion encoder sees the clip in other colours (ours)
     batch_statistics: bool = True # False: batch normalisation uses its running statistics in training too
+    encoder_size: int = 0 # pixels of the frames that both encoders see, averaged from larger ones (ours); 0: `size`
 
 # %% ../nbs/22_model.ipynb #b35a6df2
 PRESETS = {
@@ -83,7 +84,8 @@ class Networks(nn.Module):
     "Both encoders, the generator (with its averaged copy) and both discriminators, and how data flows between them (Fig. 1)."
     def __init__(self, c: Config):
         super().__init__()
-        self.content, self.motion = ContentEncoder(c.size, c.encoder_ch, c.content), MotionEncoder(c.size, c.encoder_ch, c.motion)
+        self.content = ContentEncoder(c.size, c.encoder_ch, c.content, c.encoder_size)
+        self.motion = MotionEncoder(c.size, c.encoder_ch, c.motion, seen=c.encoder_size)
         self.G = Generator(c.size, c.ch, c.content, c.motion, c.attention, c.spatial, c.temporal)
         self.average = deepcopy(self.G).requires_grad_(False) if c.decay else None
         self.D_I, self.D_V = FrameDiscriminator(c.size, c.judge_ch), VideoDiscriminator(c.size, c.judge_ch)

@@ -4,19 +4,21 @@
 
 # %% auto #0
 __all__ = ['PROTOCOLS', 'Protocol', 'real_windows', 'in_batches', 'seen', 'scores', 'compare', 'made_by', 'rebuilt_by', 'swapped',
-           'evaluate', 'fits', 'judge_of', 'network_of', 'protocol_named']
+           'seen_once', 'evaluate', 'fits', 'judge_of', 'network_of', 'protocol_named']
 
 # %% ../nbs/32_protocols.ipynb #242d27db
-import json
+import hashlib, json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from .clips import FRAMES, InputError
-from .datasets import ClipStore
+from .datasets import STANDINS, ClipStore, replacing
 from .features import Network, RandomNetwork, load_classifier, marginal, resnext_network, torchvision_network, train_classifier
 from .metrics import bootstrap, frechet_distance, inception_score, kernel_distance, motion_correlation, precision_recall, ssim, swap_scores
 from .model import SHIPPED, held_out
@@ -103,18 +105,33 @@ def swapped(model, store: ClipStore, judge: Network, pairs: int = 200, seed: int
         labels[factor + 's'] = [values.index(store.factors(i)[factor]) for i in chosen]
     return swap_scores(**labels) | {'pairs': pairs}
 
+# %% ../nbs/32_protocols.ipynb #cd3455e1
+def seen_once(network: Network, store: ClipStore, chosen: list[int], # window numbers
+              label: str, cache: Path | None, quiet: bool) -> tuple[Tensor, Tensor | None]: # as `seen`
+    "What a network sees in real clips; with a folder, computed once for the same data, windows and network."
+    if cache is None: return seen(network, map(store.clips, in_batches(chosen, label, quiet)))
+    key = hashlib.sha256(f'{store.sha256} {json.dumps(network.record(), sort_keys=True)}'.encode() + store.rows(chosen).tobytes()).hexdigest()
+    file = cache/f'seen-{key[:32]}.safetensors'
+    try: found = load_file(file)
+    except (OSError, SafetensorError):
+        found = dict(zip(('features', 'probabilities'), seen_once(network, store, chosen, label, None, quiet)))
+        cache.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as new: save_file({name: x for name, x in found.items() if x is not None}, new)
+    return found['features'], found.get('probabilities')
+
 # %% ../nbs/32_protocols.ipynb #405ab1cf
 def evaluate(model, # of any method
              folder: Path, # clip store
              network: Network,
              protocol: Protocol = PROTOCOLS['judge'],
              quiet: bool = False, # no progress bars
+             cache: Path | None = None, # folder that keeps what the network sees in real clips
             ) -> dict: # protocol, network, real, prior; with an encoder also posterior, reconstruction and swap
     "Measure a model; the result says how."
     store, model = ClipStore(folder, protocol.split, stride=protocol.stride), model.eval()
-    real = seen(network, map(store.clips, in_batches(real_windows(store, protocol), 'real', quiet)))
+    real = seen_once(network, store, real_windows(store, protocol), 'real', cache, quiet)
     drawn = store.draw(min(protocol.clips, len(real[0])), step_generator(protocol.seed, -3)).tolist()
-    floor = compare(real, seen(network, map(store.clips, in_batches(drawn, 'floor', quiet))), network, protocol)
+    floor = compare(real, seen_once(network, store, drawn, 'floor', cache, quiet), network, protocol)
     out = {'protocol': asdict(protocol), 'network': network.record(), 'store': store.record(), 'real': floor,
            'prior': compare(real, seen(network, made_by(model, protocol, quiet)), network, protocol)}
     if not hasattr(model, 'encode'): return out
@@ -126,11 +143,14 @@ def evaluate(model, # of any method
 
 # %% ../nbs/32_protocols.ipynb #092b4398
 def fits(judge: Path, store: ClipStore) -> bool:
-    "Was this classifier trained on these data? Stand-ins are the same wherever they are rendered, other data by their hash."
-    try: data = json.loads((judge/'record.json').read_text())['data']
+    "Was this classifier trained on these data? A stand-in is known by its people and what they do, other data by their hash."
+    try: data, classes = (json.loads((judge/f'{name}.json').read_text())[key] for name, key in (('record', 'data'), ('config', 'classes')))
     except (OSError, ValueError, LookupError, TypeError): return False
-    keys = ('dataset', 'size', 'crop', 'limit') if store.index['stand_in'] else ('sha256', 'size')
-    return data.get('stand_in') == store.index['stand_in'] and all(data.get(k) == store.index[k] for k in keys)
+    source = lambda record: STANDINS[record['dataset']].source if record['dataset'] in STANDINS else record['dataset']
+    pairs = lambda all_factors: {tuple(f.get(k) for k in ('subject', 'action')) for f in all_factors}
+    stand_in = source(data) == source(store.index) and pairs(classes) == pairs(v['factors'] for v in store.videos)
+    same = all(data.get(k) == (store.stride if k == 'stride' else store.index[k]) for k in ('stand_in', 'size', 'crop', 'stride'))
+    return same and (stand_in if store.index['stand_in'] else data['sha256'] == store.sha256)
 
 def judge_of(folder: Path, # clip store
              judges: Path, # where a new classifier is kept

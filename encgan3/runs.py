@@ -167,7 +167,7 @@ def measure(run: Run, out: Path, # folder of the queue
     model = cls.from_preset(run.preset, run.seed, **settings)
     done = train(model, ClipStore(store), folder, run.steps, run.batch, run.seed, save_every=100, minutes=(end - time.monotonic())/60, quiet=quiet)
     if done < run.steps or time.monotonic() > end: return None
-    found, log = evaluate(model, store, network_of(protocol, store, Path(out)/'judges', quiet), protocol, quiet), read_log(folder)
+    found, log = evaluate(model, store, network_of(protocol, store, Path(out)/'judges', quiet), protocol, quiet, Path(out)/'judges'/'seen'), read_log(folder)
     record = {'format': FORMAT, 'run': run.name, **asdict(run), 'data': Path(run.data).name, 'config': model.config,
               'parameters': {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
               'gates': gates(model), 'store': ClipStore(store).record(), 'code': code_version(), 'hardware': hardware(), **found, 'log': log[::max(1, len(log)//50)]}

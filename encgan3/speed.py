@@ -83,7 +83,7 @@ def encoder_layers(c: Config, frames: int = FRAMES) -> list[Layer]:
     "All matrices of both encoders: one frame, then all difference maps."
     layers, steps = [], (frames - 12)//4
     for pictures in (1, frames - 1):
-        cin, h = 3, c.size
+        cin, h = 3, c.encoder_size or c.size
         while h > 4:
             out, kind = (c.encoder_ch, 'first') if cin == 3 else (min(2*cin, 8*c.encoder_ch), 'inner')
             layers.append(convolution('encoders', cin, out, 16, pictures*h*h, pictures*h*h//4, kind))

@@ -17,8 +17,11 @@ def pytest_collection_modifyitems(items):
         if skip_page or is_off(item.cell): item.options['skip'] = True
 
 class ByPage(LoadScopeScheduling):
-    "The cells of a page run in one process, in order; every other test runs wherever there is room."
-    def _split_scope(self, nodeid): return nodeid.split('::')[0] if '.ipynb::' in nodeid else nodeid
+    "The cells of a page run in one process, in order, and its mutants in one; every other test runs wherever there is room."
+    def _split_scope(self, nodeid):
+        if '.ipynb::' in nodeid: return nodeid.split('::')[0]
+        mutant = re.search(r'test_mutants\.py::.*\[(\w+)', nodeid)
+        return f'mutants of {mutant[1]}' if mutant else nodeid
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log): return ByPage(config, log)

@@ -1,8 +1,9 @@
-"""Runs notebooks' code cells without Jupyter, with wrong edits made to their exported code.
+"""Runs a notebook's code cells without Jupyter, and again for every wrong edit of its exported code.
 
-Reads jobs from stdin and answers on stdout, a JSON object a line: {notebook, edited, edits: [[old, new], ...]} -> {cell, error}.
-A fresh fork of this process, which has the libraries loaded, does each job."""
-import ast, importlib, importlib.util, json, os, sys, types
+Reads jobs from stdin and answers on stdout, a JSON object a line:
+{notebook, mutants: [[[old, new], ...], ...]} -> {page: {cell, error}, mutants: [{cell, error}, ...]}.
+Cells before an edit are the same for all: where an edit lies, a fork of the process goes on with it."""
+import ast, importlib, importlib.util, json, os, shutil, sys, tempfile, types
 from pathlib import Path
 
 from pages import code_cells, is_export, is_off, module_of, root, source
@@ -37,27 +38,57 @@ def run_cell(text, space, expected):
     shown = sys.modules['IPython.lib.pretty'].pretty(value)
     if shown != expected: raise AssertionError(f'shows {shown}, stored is {expected}')
 
-def run(notebook, edited, edits):
-    "Top to bottom, up to the first cell that fails."
-    page = sys.modules['page'] = types.ModuleType('page')
-    if edited: load_edited(root/'nbs'/f'{edited}.ipynb', edits)
-    for i, cell in enumerate(code_cells(root/'nbs'/f'{notebook}.ipynb')):
-        text = source(cell) + '\n'
+def run_on(cells, first, space, edits=()):
+    "Top to bottom from cell `first`, up to the first cell that fails."
+    for i, cell in enumerate(cells[first:], first):
         if is_off(cell): continue
-        if notebook == edited and is_export(cell): text = edit(text, edits)
-        try: run_cell(text, page.__dict__, stored(cell))
+        text = source(cell) + '\n'
+        try: run_cell(edit(text, edits) if is_export(cell) else text, space, stored(cell))
         except Exception as e: return dict(cell=i, error=f'{type(e).__name__}: {e}'[:300])
     return dict(cell=None, error=None)
 
-def answer(job, out):
-    "Do a job in a fork, silently."
-    if child := os.fork(): return os.waitpid(child, 0)
+def forked(work):
+    "What `work()` returns in a fork of this process, which leaves no traces but in files."
+    reader, writer = os.pipe()
+    if child := os.fork():
+        os.close(writer)
+        with open(reader) as pipe: answer = pipe.read()
+        os.waitpid(child, 0)
+        return json.loads(answer) if answer else dict(cell=-1, error='the process died')
+    os.close(reader)
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2): os.dup2(null, stream)
-    try: result = run(**job)
+    try: result = work()
     except BaseException as e: result = dict(cell=-1, error=f'{type(e).__name__}: {e}'[:300])
-    os.write(out, (json.dumps(result) + '\n').encode())
+    with open(writer, 'w') as pipe: json.dump(result, pipe)
     os._exit(0)
+
+def untouched(work):
+    "What `work()` returns, after which temporary files are as before."
+    here = Path(tempfile.gettempdir())
+    kept = shutil.copytree(here, here.with_suffix('.kept'), symlinks=True)
+    try: return work()
+    finally:
+        shutil.rmtree(here)
+        kept.rename(here)
+
+def run(notebook, mutants):
+    "The page as it is, and all its mutants, each from the cell on that it changes first."
+    path = root/'nbs'/f'{notebook}.ipynb'
+    cells, space, found = code_cells(path), types.ModuleType('page'), [None]*len(mutants)
+    sys.modules['page'] = space
+    begins = [next((i for i, c in enumerate(cells) if is_export(c) and any(old in source(c) + '\n' for old, _ in edits)), None) for edits in mutants]
+
+    def mutated(first, edits):
+        load_edited(path, edits)
+        return run_on(cells, first, space.__dict__, edits)
+
+    for i in range(len(cells)):
+        for k, edits in enumerate(mutants):
+            if begins[k] == i: found[k] = untouched(lambda: forked(lambda: mutated(i, edits)))
+        page = run_on(cells[:i + 1], i, space.__dict__)
+        if page['error']: break
+    return dict(page=page, mutants=found)
 
 if __name__ == '__main__':
     os.environ |= dict(IN_TEST='1', HF_HUB_OFFLINE='1', OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', MPLBACKEND='agg') # no threads, so that forks are safe
@@ -66,5 +97,10 @@ if __name__ == '__main__':
     for name in LIBRARIES: importlib.import_module(name)
     sys.modules['torch'].set_num_threads(1)
     sys.modules['pandas'].set_option('display.max_columns', 20) # as in a notebook
-    out = os.dup(1)
-    for line in sys.stdin: answer(json.loads(line), out)
+    for line in sys.stdin:
+        with tempfile.TemporaryDirectory() as here:
+            os.environ['TMPDIR'] = tempfile.tempdir = str(Path(here, 'files'))
+            Path(here, 'files').mkdir()
+            answer = forked(lambda: run(**json.loads(line)))
+            tempfile.tempdir = None
+        print(json.dumps(answer), flush=True)

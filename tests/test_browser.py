@@ -21,7 +21,7 @@ WATCH = """img => { // from now on: milliseconds from each key to the picture th
     const took = window.took = []; let begun = 0
     document.addEventListener('keydown', () => begun = performance.now(), true)
     img.addEventListener('load', () => took.push(performance.now() - begun)) }"""
-CUT_OFF = """() => [...document.querySelectorAll('.encgan3 .widget-label, .encgan3 .caption, .encgan3 button')]
+CUT_OFF = """() => [...document.querySelectorAll('.encgan3 .widget-label, .encgan3 .caption, .encgan3 a.save, .encgan3 button')]
     .filter(x => x.offsetParent && x.scrollWidth > x.clientWidth + 1).map(x => x.textContent)"""
 
 def missing(why):
@@ -106,7 +106,7 @@ def changed(page, before, name='edited'):
     end = time.monotonic() + PATIENCE/1000
     while b64decode(film(page, name).evaluate(BYTES)) == before[name]:
         assert time.monotonic() < end, f'the picture {name} stays as it is'
-        time.sleep(.02)
+        time.sleep(.1)
 
 def key_to_picture(page, keys=9):
     "Press keys one by one; the median time to the picture that follows, in milliseconds."
@@ -124,7 +124,7 @@ def settled(page, expected):
     end = time.monotonic() + 20
     while (now := films(page)) != expected:
         assert time.monotonic() < end, f'these pictures differ: {[k for k in FILMS if now[k] != expected[k]]}'
-        time.sleep(.02)
+        time.sleep(.1)
 
 def only_the_edit_changed(now, before):
     assert now['edited'] != before['edited'] and now['strip'] != before['strip']
@@ -156,12 +156,67 @@ def upload(page, path, message):
     chooser.value.set_files(path)
     page.get_by_text(message).wait_for()
 
-def own_video(path, frames=40):
-    "A bright square that walks to the right over a dark ground."
-    from encgan3.datasets import write_video
-    video = np.full((frames, 96, 128, 3), 40, np.uint8)
-    for t in range(frames): video[t, 30:70, 10 + 2*t:40 + 2*t] = 200, 120, 60
-    return write_video(path, video)
+def own_video(path, frames=40, size=(128, 96)):
+    "A bright square that walks to the right over a dark ground; size: width and height."
+    import av
+    with av.open(str(path), 'w') as file:
+        stream = file.add_stream('mpeg4', rate=25)
+        stream.width, stream.height, stream.pix_fmt = *size, 'yuv420p'
+        for t in range(frames):
+            picture = np.full((size[1], size[0], 3), 40, np.uint8)
+            picture[size[1]//3:2*size[1]//3, (side := size[0]//64)*(5 + t):side*(20 + t)] = 200, 120, 60
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format='rgb24')))
+        file.mux(stream.encode())
+    return path
+
+def there_and_back(page):
+    "The page lives: a slider changes the picture, and back."
+    before = films(page)
+    slider(page, 'scale').focus()
+    page.keyboard.press('ArrowLeft')
+    changed(page, before)
+    page.keyboard.press('ArrowRight')
+    settled(page, before)
+
+def at_rest(page):
+    "Waits until everything is drawn: the links to save are the last."
+    page.wait_for_timeout(300)
+    page.locator('a.save').first.wait_for()
+
+def to_the_ends(page, shot):
+    "Every slider at its most, then at its least: a picture, and no word of a fault. The seed counts only for longer clips."
+    names = ['who: a to b', 'what: a to b', 'add clip b', 'scale', *(f'{of} {i}' for of in ('who', 'what') for i in (1, 2, 3)), 'frames']
+    for key, order in (('End', (names, ['seed'])), ('Home', (['seed'], names))):
+        for together in order:
+            before = films(page)
+            for name in together:
+                slider(page, name).focus()
+                page.keyboard.press(key)
+            changed(page, before)
+            at_rest(page)
+            assert films(page)['edited'][:3] == b'GIF' and not page.get_by_role('alert').count()
+        shot(page, f'all_{key}')
+
+def paused_and_stepped(page, shot):
+    "Paused, arrow keys step through all three films; the strip, and what can be saved, stay; played again, the films are the same."
+    links = lambda: page.locator('a.save').evaluate_all('links => links.map(a => a.href)')
+    at_rest(page)
+    before, saved = films(page), links()
+    assert [link.split(';')[0] for link in saved] == ['data:image/gif', 'data:video/mp4', 'data:application/json']
+    page.get_by_role('button', name='pause').focus()
+    page.keyboard.press('Space')
+    seen = [before]
+    for key in ('', 'ArrowRight', 'ArrowRight', 'End'):
+        if key: slider(page, 'frame').focus(); page.keyboard.press(key)
+        for name in ('a', 'b', 'edited'): changed(page, seen[-1], name)
+        seen.append(films(page))
+        assert all(seen[-1][name][1:4] == b'PNG' for name in FILMS) and seen[-1]['strip'] == before['strip']
+    shot(page, 'paused')
+    page.keyboard.press('Home')
+    settled(page, seen[1])
+    assert links() == saved
+    page.get_by_role('button', name='play').click()
+    settled(page, before)
 
 def no_traceback(page, log):
     assert 'Traceback' not in page.locator('body').inner_text() and 'Traceback' not in log.read_text()
@@ -178,10 +233,11 @@ def newest_wins(page):
 def files_are_handed_over(page, tmp_path, shot):
     "A wrong file is refused in words; codes that were saved, and a video of one's own, become clip a."
     before = films(page)
-    wrong = {'notes.mp4': b'Dear diary', 'foreign.json': b'{"zx": 1}', 'short.avi': own_video(tmp_path/'short.avi', 3).read_bytes()}
+    wrong = {'notes.mp4': b'Dear diary', 'foreign.json': b'{"zx": 1}', 'cut.json': b'{"format": "encgan3 codes 1", "zx": [0.1', 'short.avi': own_video(tmp_path/'short.avi', 3).read_bytes()}
     for name, data in wrong.items():
         (tmp_path/name).write_bytes(data)
         upload(page, tmp_path/name, re.compile(f'^{name}: '))
+        there_and_back(page)
     assert films(page) == before and page.get_by_role('alert').is_visible()
     shot(page, 'refused')
     with page.expect_download() as download: page.get_by_text('save codes.json').click()
@@ -190,6 +246,12 @@ def files_are_handed_over(page, tmp_path, shot):
     upload(page, tmp_path/'codes.json', 'codes.json is clip a now')
     changed(page, before, 'a')
     assert b64decode(film(page, 'a').evaluate(BYTES)) == before['edited']
+    for name, frames, size in (('portrait.mp4', 40, (72, 128)), ('4k.mp4', 20, (3840, 2160))):
+        before = films(page)
+        upload(page, own_video(tmp_path/name, frames, size), f'{name} is clip a now')
+        changed(page, before, 'a')
+        there_and_back(page)
+        shot(page, name.split('.')[0])
     with (tmp_path/'large.mkv').open('wb') as file: file.write(own_video(tmp_path/'own.mkv').read_bytes().ljust(12_000_000, b'\0')) # more than a web socket takes by default
     before = films(page)
     upload(page, tmp_path/'large.mkv', 'large.mkv is clip a now')
@@ -198,7 +260,7 @@ def files_are_handed_over(page, tmp_path, shot):
 
 def narrow(page, shot):
     "Nothing is cut off, in a wide window or on a telephone."
-    for width, height in ((1280, 900), (420, 1500)):
+    for width, height in ((1280, 900), (390, 1500)):
         page.set_viewport_size({'width': width, 'height': height})
         page.wait_for_timeout(300)
         shot(page, f'{width}_pixels')
@@ -213,7 +275,7 @@ def stays_in_view(page, shot):
     box = film(page, 'edited').bounding_box()
     assert 0 <= box['y'] and box['y'] + box['height'] <= page.viewport_size['height'], f'the edited picture is at {box}'
 
-def test_app(page, tmp_path, shot):
+def test_app(page, browser, tmp_path, shot):
     begun = time.monotonic()
     with served(tmp_path, 'voila', *app_options()) as (address, log):
         page.goto(address)
@@ -229,17 +291,28 @@ def test_app(page, tmp_path, shot):
         page.get_by_text('difference maps').click()
         changed(page, first, 'a')
         shot(page, 'maps')
+        page.get_by_role('button', name='reset').click()
+        settled(page, first)
+        paused_and_stepped(page, shot)
+        to_the_ends(page, shot)
+        page.get_by_role('button', name='reset').click()
+        settled(page, first)
         files_are_handed_over(page, tmp_path, shot)
         page.get_by_role('button', name='reset').click()
         settled(page, first)
         narrow(page, shot)
-        page.set_viewport_size({'width': 420, 'height': 760})
+        page.set_viewport_size({'width': 390, 'height': 760})
         stays_in_view(page, shot)
         no_traceback(page, log)
         slider(page, 'scale').focus()
         for _ in range(20): page.keyboard.press('ArrowRight')
         page.close() # while it computes
-        time.sleep(1)
+        again = browser.new_page()
+        again.goto(address, timeout=PATIENCE)
+        film(again, 'strip').wait_for(timeout=PATIENCE)
+        assert films(again) == first
+        there_and_back(again)
+        again.close()
         assert 'Traceback' not in log.read_text()
 
 def test_lab(page, tmp_path, shot):
