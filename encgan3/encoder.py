@@ -52,9 +52,9 @@ def features(size: int, ch: int) -> nn.Sequential: # (B, 3, size, size) -> (B, w
 # %% ../nbs/14_encoder.ipynb #112d1a90
 def shrink(size: int, seen: int, # pixels of a frame; of what an encoder sees, 0: the same
           ) -> nn.Module: # (B, 3, size, size) -> (B, 3, seen, seen)
-    "Average pixels; `InputError` unless `seen` divides `size`."
+    "Average pixels; `InputError` unless `seen` divides `size` and is 8 or more."
     seen = seen or size
-    if size % seen: raise InputError(f'encoder_size={seen}: frames of {size} pixels can\'t be averaged to it; take {size//2} or {size//4}')
+    if seen < 8 or size % seen: raise InputError(f'encoder_size={seen}: frames of {size} pixels can\'t be averaged to it; take {size//2} or {size//4}')
     return nn.Identity() if seen == size else nn.AvgPool2d(size//seen)
 
 # %% ../nbs/14_encoder.ipynb #982cef81

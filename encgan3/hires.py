@@ -14,7 +14,7 @@ from .clips import InputError
 from .model import EncGAN3, checked, tensors_to_save
 
 # %% ../nbs/57_hires.ipynb #a2918bc3
-KEPT = 'content.', 'motion.', 'G.g3.', 'G.fsa.', 'average.g3.', 'average.fsa.' # networks that can take over tensors
+KEPT = 'content.', 'motion.', 'G.', 'average.' # networks that can take over tensors
 
 def grown(model: EncGAN3, # trained
           seed: int = 0, # of the tensors that are new

@@ -146,11 +146,11 @@ def fits(judge: Path, store: ClipStore) -> bool:
     "Was this classifier trained on these data? A stand-in is known by its people and what they do, other data by their hash."
     try: data, classes = (json.loads((judge/f'{name}.json').read_text())[key] for name, key in (('record', 'data'), ('config', 'classes')))
     except (OSError, ValueError, LookupError, TypeError): return False
-    source = lambda record: STANDINS[record['dataset']].source if record['dataset'] in STANDINS else record['dataset']
+    source = lambda name: STANDINS[name].source if name in STANDINS else name
     pairs = lambda all_factors: {tuple(f.get(k) for k in ('subject', 'action')) for f in all_factors}
-    stand_in = source(data) == source(store.index) and pairs(classes) == pairs(v['factors'] for v in store.videos)
+    stand_in = source(data.get('dataset')) == source(store.index['dataset']) and pairs(classes) == pairs(v['factors'] for v in store.videos)
     same = all(data.get(k) == (store.stride if k == 'stride' else store.index[k]) for k in ('stand_in', 'size', 'crop', 'stride'))
-    return same and (stand_in if store.index['stand_in'] else data['sha256'] == store.sha256)
+    return same and (stand_in if store.index['stand_in'] else data.get('sha256') == store.sha256)
 
 def judge_of(folder: Path, # clip store
              judges: Path, # where a new classifier is kept

@@ -97,7 +97,8 @@ MUTANTS = [
     ('a step of zv for every map', '14_encoder', 'each.unfold(1, FRAMES - 1, 4)', 'each.unfold(1, FRAMES - 1, 1)'),
     ('large frames not averaged', '14_encoder', 'nn.AvgPool2d(size//seen)', 'nn.Upsample(scale_factor=seen/size)'),
     ('difference maps seen in full size', '14_encoder', 'self.features(self.shrink(maps.flatten(0, 1)))', 'self.features(maps.flatten(0, 1))'),
-    ('odd sizes averaged', '14_encoder', 'if size % seen: raise', 'if False: raise'),
+    ('nothing left to halve', '14_encoder', 'seen < 8 or ', ''),
+    ('odd sizes averaged', '14_encoder', 'if seen < 8 or size % seen: raise', 'if False: raise'),
     ('no normalisation in the encoders', '14_encoder', 'nn.BatchNorm2d(out), nn.LeakyReLU(.2)]', 'nn.LeakyReLU(.2)]'),
     # 15_discriminators
     ('no spectral normalisation in D, space', '15_discriminators', 'return spectral_norm(nn.Conv2d(cin, cout, 4, 1 if last else 2, 0 if last else 1))', 'return nn.Conv2d(cin, cout, 4, 1 if last else 2, 0 if last else 1)'),
@@ -213,6 +214,7 @@ MUTANTS = [
     ('reset forgets the clips', '56_sliders', "        for k, x in start.items(): c[k].value = x\n", "        for k, x in list(start.items())[3:]: c[k].value = x\n"),
     ('refused file becomes clip a', '56_sliders', "            else: out['news'].value = text(f'{items[-1].name}", "            out['news'].value = text(f'{items[-1].name}"),
     # 69_demo and 70_cli
+    ('batches of samples alike', '70_cli', 'net.sample(len(some), frames, generator)', 'net.sample(len(some), frames, torch.Generator().manual_seed(seed))'),
     ('grows unasked', '70_cli', 'if grow else EncGAN3', 'if start else EncGAN3'),
     ('bad input exits with 1', '70_cli', 'except InputError as e: said, code = e, 2', 'except InputError as e: said, code = e, 1'),
     ('bad input is a traceback', '70_cli', 'except InputError as e: said, code = e, 2', 'except KeyError as e: said, code = e, 2'),
@@ -408,7 +410,8 @@ MUTANTS = [
     ('average starts at random', '57_hires', "    state |= {key.replace('G.', 'average.', 1): value for key, value in state.items() if key.startswith('G.')}\n", ''),
     ('F-SA moved along', '57_hires', "and (same_place or 'fsa' not in key)", ''),
     ('judges kept', '57_hires', "KEPT = 'content.',", "KEPT = 'content.', 'D_V.',"),
-    ('nothing kept of the generator', '57_hires', "'G.g3.', 'G.fsa.',", "'G.fsa.',"),
+    ('layer to RGB always new', '57_hires', "'G.', 'average.' #", "'G.g3.', 'G.fsa.', 'average.g3.', 'average.fsa.' #"),
+    ('nothing kept of the generator', '57_hires', "'G.', 'average.' #", "'G.fsa.', 'average.' #"),
     ('new tensors by global state', '57_hires', '        torch.manual_seed(seed)\n', ''),
     ('shrinks', '57_hires', 'if new.size < old.size: raise', 'if False: raise'),
     # 58_two_people
@@ -436,6 +439,7 @@ MUTANTS = [
     ('learned from the whole frame', '59_own_videos', "cut_out(f.frames, f.boxes, size), f.fps)\n    prepare", "f.frames, f.fps)\n    prepare"),
     ('sliders may leave the frame', '59_own_videos', "self.c[k].max = n - self.c['side'].value", "self.c[k].max = n"),
     # 61_speed
+    ('encoders of averaged frames counted in full', '61_speed', 'c.encoder_size or c.size', 'c.size'),
     ('transposed convolutions counted as convolutions', '61_speed', 'weights*(before if transposed else after)', 'weights*after'),
     ('product of attention without its second gradient', '61_speed', "if layer.kind == 'product': return 2*layer.operations", "if layer.kind == 'product': return layer.operations"),
     ('gradient of the data counted', '61_speed', "return layer.operations*(trained + (wanted or layer.kind != 'first'))", 'return layer.operations*(trained + 1)'),
