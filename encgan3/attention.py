@@ -7,7 +7,7 @@ __all__ = ['TIME', 'SPACE', 'to_tokens', 'from_tokens', 'from_tokens_g3an', 'Lea
 
 # %% ../nbs/12_attention.ipynb #5f423576
 import torch
-from torch import Tensor, nn
+from torch import Tensor, cat, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
@@ -44,31 +44,27 @@ def from_tokens_g3an(tokens: Tensor, # (B, other axes..., tokens, C)
 
 # %% ../nbs/12_attention.ipynb #68948d29
 class LeanAttention(torch.autograd.Function):
-    "Softmax of q k^T, times v, for float32 on a CPU: one group of tokens at a time, so that its N x N table stays in the cache."
+    "Softmax of q k^T, times v, on a CPU: one group of tokens at a time, so that its N x N table stays in the cache."
     @staticmethod
     def forward(ctx, q: Tensor, k: Tensor, v: Tensor) -> Tensor: # (groups, N, C/8) twice, (groups, N, C) -> (groups, N, C)
-        y, norm = torch.empty_like(v), torch.empty_like(q[..., :1])
-        for i in range(len(q)):
-            scores = q[i] @ k[i].T
-            top = scores.amax(1, keepdim=True)
-            weights = scores.sub_(top).exp_()
-            total = weights.sum(1, keepdim=True)
-            torch.mm(weights, v[i], out=y[i]).div_(total)
-            norm[i] = top + total.log()
-        ctx.save_for_backward(q, k, v, y, norm)
+        y = torch.empty(v.shape, dtype=v.dtype)
+        with torch.autocast('cpu', enabled=False):
+            for i in range(len(q)): torch.mm((q[i] @ k[i].T).softmax(1), v[i], out=y[i])
+        ctx.save_for_backward(q, k, v)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx, g):
-        q, k, v, y, norm = ctx.saved_tensors
-        dq, dk, dv, along = *map(torch.empty_like, (q, k, v)), (g*y).sum(2, keepdim=True)
-        for i in range(len(q)):
-            weights = (q[i] @ k[i].T).sub_(norm[i]).exp_()
-            torch.mm(weights.T, g[i], out=dv[i])
-            slopes = weights.mul_((g[i] @ v[i].T).sub_(along[i]))
-            torch.mm(slopes, k[i], out=dq[i])
-            torch.mm(slopes.T, q[i], out=dk[i])
+        q, k, v = ctx.saved_tensors
+        dq, dk, dv = (torch.empty(a.shape, dtype=a.dtype) for a in (q, k, v))
+        with torch.autocast('cpu', enabled=False):
+            for i in range(len(q)):
+                weights = (q[i] @ k[i].T).softmax(1)
+                torch.mm(weights.T, g[i], out=dv[i])
+                slopes = torch._softmax_backward_data(g[i] @ v[i].T, weights, 1, weights.dtype)
+                torch.mm(slopes, k[i], out=dq[i])
+                torch.mm(slopes.T, q[i], out=dk[i])
         return dq, dk, dv
 
 # %% ../nbs/12_attention.ipynb #8c94c6ef
@@ -78,17 +74,22 @@ class AxisAttention(nn.Module):
                  axes: tuple, # axes that attend to one another
                  g3an: bool = False): # un-flatten as the released G³AN code does
         super().__init__()
-        self.axes, self.back = axes, from_tokens_g3an if g3an else from_tokens
-        self.q, self.k, self.v = (spectral_norm(nn.Linear(ch, out)) for out in (ch//8, ch//8, ch))
+        self.axes, self.back, self.widths = axes, from_tokens_g3an if g3an else from_tokens, (ch//8, ch//8, ch)
+        self.q, self.k, self.v = (spectral_norm(nn.Linear(ch, out)) for out in self.widths)
         self.gamma = nn.Parameter(torch.zeros(()))
 
+    def tokens(self, x: Tensor) -> list[Tensor]: # q, k and gamma*v, (B, other axes..., tokens, C/8 or C)
+        "All three maps in one product."
+        maps = [(layer.weight, layer.bias) for layer in (self.q, self.k)] + [(self.gamma*self.v.weight, self.gamma*self.v.bias)]
+        parts = F.linear(x.movedim(1, -1), *map(cat, zip(*maps))).split(self.widths, -1)
+        return [to_tokens(part.movedim(-1, 1), self.axes) for part in parts]
+
     def forward(self, x):
-        tokens = to_tokens(x, self.axes)
-        q, k, v = self.q(tokens), self.k(tokens), self.v(tokens)
-        if (x.device.type, v.dtype) == ('cpu', torch.float32) and tokens.shape[-2] > v.shape[-1]: # a large table of weights
+        q, k, v = self.tokens(x)
+        if x.device.type == 'cpu' and v.shape[-2] > v.shape[-1]: # a large table of weights
             y = LeanAttention.apply(*(a.flatten(0, -3) for a in (q, k, v))).view(v.shape)
         else: y = F.scaled_dot_product_attention(q, k, v, scale=1.)
-        return x + self.gamma*self.back(y, x.shape, self.axes)
+        return x + self.back(y, x.shape, self.axes)
 
 # %% ../nbs/12_attention.ipynb #44faf098
 class FSA(nn.Sequential):

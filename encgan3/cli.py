@@ -56,6 +56,8 @@ def train(data: Path = typer.Option(..., help='clip store made by prepare'),
           steps: int = 10000, batch: int = 8, seed: int = 0, save_every: int = 500,
           minutes: float = typer.Option(float('inf'), help='stop after this time, with a checkpoint'),
           precision: str = typer.Option('no', help='no (float32) or bf16'),
+          compiler: str = typer.Option('', help='compile the networks first: default, reduce-overhead (CUDA graphs) or max-autotune'),
+          recompute: bool = typer.Option(False, help='run the stages of the generator again in the backward pass: less memory, more time'),
           flip: bool = typer.Option(False, help='also mirrored clips'), shift: int = typer.Option(0, help='move clips by so many pixels'),
           same: list[str] = typer.Option([], help='factor, such as subject: content codes come from other clips with the same one; may be repeated'),
           settings: list[str] = typer.Option([], '--set', help='another setting, such as lr=1e-4; may be repeated')):
@@ -66,7 +68,7 @@ def train(data: Path = typer.Option(..., help='clip store made by prepare'),
     changes = dict(map(setting, settings))
     if grow and not start: raise InputError('--grow: name the trained model that grows with --from')
     model = grown(EncGAN3.from_pretrained(start), seed, **changes) if grow else EncGAN3.from_pretrained(start, **changes) if start else EncGAN3.from_preset(preset, seed, **changes)
-    done = train_model(model, ClipStore(data), out, steps, batch, seed, save_every, minutes=minutes, precision=precision, flip=flip, shift=shift, same=tuple(same))
+    done = train_model(model, ClipStore(data), out, steps, batch, seed, save_every, minutes=minutes, precision=precision, compiler=compiler, recompute=recompute, flip=flip, shift=shift, same=tuple(same))
     typer.echo(f'{out}: {done} steps')
 
 # %% ../nbs/70_cli.ipynb #bb8b9cc9
@@ -117,6 +119,7 @@ def table_of(found: dict) -> str:
 def reproduce(tables: list[str], # table1 table2 table3 table4
               data: list[str] = typer.Option(['weizmann-s'], help='stand-in, or clip store; may be repeated'),
               seeds: int = 1, preset: str = 'tiny', steps: Optional[int] = typer.Option(None, help='of each training, in place of the preset\'s budget'),
+              precision: str = typer.Option('no', help='of each training: no (float32) or bf16'),
               budget: Optional[str] = typer.Option(None, help='stop after this time, such as 90s, 9m, 2h; the next call goes on'),
               protocol: str = typer.Option('judge', help='of the evaluation: ' + ', '.join(PROTOCOLS)),
               out: Path = typer.Option(Path('reproduce'), help='folder of the queue'),
@@ -128,7 +131,7 @@ def reproduce(tables: list[str], # table1 table2 table3 table4
     Example: encgan3 reproduce table1 table2 --data weizmann-s --budget 30m --out results
     """
     numbers, records = tables_of(tables), records or out/'records'
-    runs = queue(numbers, data, seeds, preset, steps)
+    runs = queue(numbers, data, seeds, preset, steps, precision)
     minutes = minutes_of(budget) if budget else float('inf')
     if not only_list: work_through(runs, out, records, minutes, protocol_named(protocol), quiet=as_json)
     rows = listing(numbers, runs, read_records(records), out)

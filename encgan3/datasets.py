@@ -597,11 +597,19 @@ class Catalogue(Windows):
 # %% ../nbs/06_datasets.ipynb #039804bc
 class ClipStore(Catalogue):
     "Clips from a folder that `prepare` made: the index and the pixels."
+    held: Tensor | None = None # all frames on another device, once `hold` has put them there
+
+    def hold(self, device: torch.device):
+        "Keep all frames on a device as bytes; clips are cut and scaled there from now on."
+        self.held = torch.from_numpy(self.array.copy()).to(device)
+
     def __getitem__(self, i: int) -> np.ndarray: return self.array[self.rows([i])[0]] # uint8 (T, H, W, C)
 
     def clips(self, indices: Iterable) -> Tensor: # clip, (B, 3, T, H, W) in [-1, 1]
         "Windows as a batch."
-        return to_clip(torch.from_numpy(self.array[self.rows(indices)]))
+        rows = self.rows(indices)
+        if self.held is None: return to_clip(torch.from_numpy(self.array[rows]))
+        return to_clip(self.held[torch.from_numpy(rows).to(self.held.device)])
 
     def verify(self) -> None:
         "`InputError` if the frames are no longer those that were prepared; reads all of them."

@@ -34,7 +34,7 @@ class FrameDiscriminator(nn.Sequential):
     def __init__(self, size: int = 64, ch: int = 64): # pixels of a frame; base width (G³AN: 64)
         w, layers = widths(size, ch), []
         for i, (cin, cout) in enumerate(zip(w, w[1:])):
-            layers += [space(cin, cout, cout == 1), nn.LeakyReLU(.2)]
+            layers += [space(cin, cout, cout == 1), nn.LeakyReLU(.2, inplace=True)]
         super().__init__(*layers[:-1], nn.Flatten(0))
 
 # %% ../nbs/15_discriminators.ipynb #3cc704ae
@@ -52,9 +52,9 @@ class VideoDiscriminator(nn.Module):
     def forward(self, clip: Tensor) -> Tensor:
         x, batch = clip, len(clip)
         for space, time in zip(self.space, self.time):
-            x = unfold_frames(leaky_relu(space(fold_frames(x)), .2), batch)
+            x = unfold_frames(leaky_relu(space(fold_frames(x)), .2, inplace=True), batch)
             x = time(fold_pixels(x)).unflatten(3, x.shape[3:])
-            if time is not self.time[-1]: x = leaky_relu(x, .2)
+            if time is not self.time[-1]: x = leaky_relu(x, .2, inplace=True)
         return x.flatten(1).mean(1)
 
 # %% ../nbs/15_discriminators.ipynb #75f66223

@@ -45,7 +45,7 @@ def features(size: int, ch: int) -> nn.Sequential: # (B, 3, size, size) -> (B, w
     layers, cin = [], 3
     while size > 4:
         out = ch if cin == 3 else min(2*cin, 8*ch)
-        layers += [nn.Conv2d(cin, out, 4, 2, 1), nn.BatchNorm2d(out), nn.LeakyReLU(.2)]
+        layers += [nn.Conv2d(cin, out, 4, 2, 1), nn.BatchNorm2d(out), nn.LeakyReLU(.2, inplace=True)]
         cin, size = out, size//2
     return nn.Sequential(*layers)
 
@@ -75,7 +75,7 @@ class ContentEncoder(nn.Module):
         self.out = posterior_layer(16*self.features[-3].out_channels, content)
 
     def forward(self, clip: Tensor) -> Gaussian: # (B, 3, T, H, W) -> codes (B, content)
-        return Gaussian(*self.out(self.features(self.shrink(clip[:, :, 0])).flatten(1)).chunk(2, 1))
+        return Gaussian(*self.out(self.features(self.shrink(clip[:, :, 0])).flatten(1)).to(self.out.weight).chunk(2, 1))
 
 # %% ../nbs/14_encoder.ipynb #23f77bc1
 class MotionEncoder(nn.Module):
@@ -93,4 +93,4 @@ class MotionEncoder(nn.Module):
         maps = differences(clip).transpose(1, 2) # (B, T - 1, 3, H, W)
         each = self.features(self.shrink(maps.flatten(0, 1))).unflatten(0, maps.shape[:2])
         steps = each.unfold(1, FRAMES - 1, 4).transpose(2, 3).flatten(2) # (B, L, 15*features)
-        return Gaussian(*self.press(steps).transpose(1, 2).chunk(2, 1))
+        return Gaussian(*self.press(steps).transpose(1, 2).to(self.press[-1].weight).chunk(2, 1))

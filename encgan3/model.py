@@ -160,7 +160,7 @@ def keep_statistics(net: nn.Module):
 class Learner(Networks):
     "The five networks with their optimizers and the paper's order of updates."
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        adam = lambda *parts: torch.optim.Adam([p for part in parts for p in part.parameters()], self.knobs.lr, (self.knobs.beta, .999))
+        adam = lambda *parts: torch.optim.Adam([p for part in parts for p in part.parameters()], self.knobs.lr, (self.knobs.beta, .999), fused=True)
         if not self.knobs.adversarial: return {'all': adam(self.content, self.motion, self.G)}
         return {'D': adam(self.D_I, self.D_V), 'Enc': adam(self.content, self.motion), 'G': adam(self.G)}
 

@@ -81,20 +81,21 @@ class Run:
     preset: str
     steps: int
     batch: int
+    precision: str = 'no' # or 'bf16'
 
     @property
     def name(self) -> str:
-        words = (self.experiment, Path(self.data).name, self.preset, f'{self.steps}x{self.batch}', f'seed{self.seed}')
+        words = (self.experiment, Path(self.data).name, self.preset, f'{self.steps}x{self.batch}', *(['bf16'] if self.precision == 'bf16' else []), f'seed{self.seed}')
         return '_'.join(re.sub(r'[^a-z0-9]+', '-', word.lower()).strip('-') for word in words)
 
 # %% ../nbs/50_runs.ipynb #9cba4fd3
-def queue(tables: list[int], data: list[str], seeds: int = 1, preset: str = 'tiny', steps: int | None = None) -> list[Run]:
+def queue(tables: list[int], data: list[str], seeds: int = 1, preset: str = 'tiny', steps: int | None = None, precision: str = 'no') -> list[Run]:
     "The runs that tables need, the most telling first: one seed of everything before the next seed."
     if seeds < 1: raise InputError(f'seeds={seeds}: must be at least 1')
     if preset not in PRESETS: raise InputError(f'preset={preset!r}: unknown; choose one of {", ".join(PRESETS)}')
     needed = {experiment for n in tables for _, experiment, _ in ROWS[n]}
     budget, batch = BUDGETS[preset]
-    return [Run(e, d, seed, preset, steps or budget, batch) for seed in range(seeds) for d in data for e in EXPERIMENTS if e in needed]
+    return [Run(e, d, seed, preset, steps or budget, batch, precision) for seed in range(seeds) for d in data for e in EXPERIMENTS if e in needed]
 
 # %% ../nbs/50_runs.ipynb #0dfb959d
 def tables_of(words: list[str]) -> list[int]:
@@ -165,7 +166,7 @@ def measure(run: Run, out: Path, # folder of the queue
     end, (cls, settings), size = time.monotonic() + 60*minutes, EXPERIMENTS[run.experiment], size_of(run.preset)['size']
     store, folder = store_of(run.data, size, out), Path(out)/'runs'/run.name
     model = cls.from_preset(run.preset, run.seed, **settings)
-    done = train(model, ClipStore(store), folder, run.steps, run.batch, run.seed, save_every=100, minutes=(end - time.monotonic())/60, quiet=quiet)
+    done = train(model, ClipStore(store), folder, run.steps, run.batch, run.seed, save_every=100, minutes=(end - time.monotonic())/60, precision=run.precision, quiet=quiet)
     if done < run.steps or time.monotonic() > end: return None
     found, log = evaluate(model, store, network_of(protocol, store, Path(out)/'judges', quiet), protocol, quiet, Path(out)/'judges'/'seen'), read_log(folder)
     record = {'format': FORMAT, 'run': run.name, **asdict(run), 'data': Path(run.data).name, 'config': model.config,
@@ -241,8 +242,8 @@ def beside(number: int, records: dict, # which table; of read_records
 def comparable(records: dict, data: str = 'weizmann-s', preset: str = 'tiny') -> dict: # those of one data set and preset
     "Records that may stand in one table: same clips, same budget, same protocol, same network; InputError names what differs."
     chosen = {name: r for name, r in records.items() if (r['data'], r['preset']) == (data, preset)}
-    for key in ('steps', 'batch', 'protocol', 'network', 'store'):
-        if len({json.dumps(r[key], sort_keys=True) for r in chosen.values()}) > 1: raise InputError(f'records of {data}, {preset}: they differ in {key}, so no table can hold them; keep one kind in the folder')
+    for key in ('steps', 'batch', 'precision', 'protocol', 'network', 'store'):
+        if len({json.dumps(r.get(key, 'no'), sort_keys=True) for r in chosen.values()}) > 1: raise InputError(f'records of {data}, {preset}: they differ in {key}, so no table can hold them; keep one kind in the folder')
     return chosen
 
 def gallery(folder: Path, records: dict, clips: int = 2) -> np.ndarray: # uint8 picture; clips of each method

@@ -55,14 +55,14 @@ class SpatialStream(nn.Sequential):
     "One layer of G_S, the content stream: an image grows, (B, C, H, W) -> (B, C', H', W')."
     def __init__(self, cin: int, cout: int, # channels before and after
                  space: tuple): # kernel, stride, padding
-        super().__init__(transposed(cin, cout, space=space), nn.BatchNorm2d(cout), nn.ReLU())
+        super().__init__(transposed(cin, cout, space=space), nn.BatchNorm2d(cout), nn.ReLU(inplace=True))
 
 # %% ../nbs/10_streams.ipynb #86677298
 class TemporalStream(nn.Sequential):
     "One layer of G_T, the motion stream: a sequence grows, (B, C, T) -> (B, C', T')."
     def __init__(self, cin: int, cout: int, # channels before and after
                  time: tuple): # kernel, stride, padding
-        super().__init__(transposed(cin, cout, time=time, flat=False), nn.BatchNorm1d(cout), nn.ReLU())
+        super().__init__(transposed(cin, cout, time=time, flat=False), nn.BatchNorm1d(cout), nn.ReLU(inplace=True))
 
 # %% ../nbs/10_streams.ipynb #157c2862
 class VideoStream(nn.Module):
@@ -70,8 +70,8 @@ class VideoStream(nn.Module):
     def __init__(self, cin: int, cout: int, # channels before and after
                  time: tuple, space: tuple): # kernel, stride, padding along time and along space
         super().__init__()
-        self.time = nn.Sequential(transposed(cin, cout, time=time), nn.BatchNorm2d(cout), nn.ReLU())
-        self.space = nn.Sequential(transposed(cout, cout, space=space), nn.BatchNorm2d(cout), nn.ReLU())
+        self.time = nn.Sequential(transposed(cin, cout, time=time), nn.BatchNorm2d(cout), nn.ReLU(inplace=True))
+        self.space = nn.Sequential(transposed(cout, cout, space=space), nn.BatchNorm2d(cout), nn.ReLU(inplace=True))
 
     def forward(self, v):
         b, _, _, h, w = v.shape
