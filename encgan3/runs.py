@@ -182,7 +182,9 @@ def gates(model: torch.nn.Module) -> dict[str, float]: # by name; empty without 
 
 def hardware() -> str:
     "What this machine computes with, and with which PyTorch."
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f'{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads'
+    cpu = re.search(r'model name\s*: (.*)', Path('/proc/cpuinfo').read_text() if Path('/proc/cpuinfo').exists() else '')
+    processor = f'{cpu[1] if cpu else platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads'
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else processor
     return f'{where}, PyTorch {torch.__version__.split("+")[0]}'
 
 # %% ../nbs/50_runs.ipynb #b8dc5695

@@ -7,8 +7,8 @@ __all__ = ['PASSES', 'WAYS', 'FORMAT', 'Layer', 'convolution', 'attention_layers
            'judge_layers', 'layers_of', 'backward', 'step_operations', 'time_of', 'medians', 'machine', 'floor',
            'grown', 'PlainG3', 'PlainAttention', 'PlainGenerator', 'PlainVideoDiscriminator',
            'plain_discriminator_loss', 'plain_encoder_loss', 'plain_generator_loss', 'Plain', 'Peak', 'step_memory',
-           'memory_of', 'passes_of', 'stages_of', 'stage_table', 'measure', 'allocated', 'speeds', 'compared',
-           'read_speed', 'fits', 'plot_record']
+           'memory_of', 'passes_of', 'scaling_of', 'loading', 'stages_of', 'stage_table', 'measure', 'allocated',
+           'speeds', 'compared', 'read_speed', 'fits', 'plot_record']
 
 # %% ../nbs/61_speed.ipynb #855eb153
 import json, statistics, time, weakref
@@ -17,6 +17,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator
@@ -27,7 +28,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from .clips import FRAMES, InputError
+from .clips import FRAMES, InputError, to_clip
+from .datasets import Windows
 from .discriminators import pick_frames, widths
 from .generator import SPACE, TIME, WIDTH, attention_at, modules
 from .losses import discriminator_loss, encoder_loss, generator_loss
@@ -354,6 +356,19 @@ def passes_of(model: Learner, batch: int, accelerator: Accelerator, precision: s
 
     return {'one clip': lambda: generate(1), 'batch': lambda: generate(batch), 'step': step}
 
+def scaling_of(model: EncGAN3) -> dict: # by name: a call
+    "Generating more clips, and longer ones."
+    def generate(n: int, frames: int):
+        model.G.eval()
+        with torch.no_grad(): return model.G(*model.prior(n, frames, step_generator(0, 0)))
+    kinds = {f'{n} clips of 16 frames': (n, FRAMES) for n in (1, 2, 4, 8)} | {f'1 clip of {frames} frames': (1, frames) for frames in (32, 64, 128)}
+    return {name: lambda kind=kind: generate(*kind) for name, kind in kinds.items()}
+
+def loading(size: int, batch: int) -> dict: # by name: a call
+    "Cutting a batch out of a store's frames, in memory."
+    windows, frames = Windows([dict(first=0, length=2000, factors={})], FRAMES, 1), np.zeros((2000, size, size, 3), np.uint8)
+    return {'loading a batch': lambda: to_clip(torch.from_numpy(frames[windows.rows(windows.draw(batch))]))}
+
 # %% ../nbs/61_speed.ipynb #1f4d9e31
 def stages_of(model: EncGAN3, batch: int) -> dict: # by name: a call
     "A forward and a backward pass of each network, all gradients wanted."
@@ -396,19 +411,21 @@ def measure(preset: str = 'small', batch: int = 8, repeats: int = 5, # how often
     rates, fast = machine(device, side), fast.to(device, memory_format=torch.channels_last) # as train does
     models = {'fast': (fast, 'no'), 'plain': (Plain(fast), 'no')}
     if rates['bfloat16'] > rates['float32']: models['fast, bfloat16'] = (deepcopy(fast), 'bf16') # else it could only lose
-    calls = {f'{what}, {who}': call for who, (model, precision) in models.items() for what, call in passes_of(model, batch, accelerator, precision).items()}
+    passes = {who: passes_of(model, batch, accelerator, precision) for who, (model, precision) in models.items()}
+    groups = [{f'{what}, {who}': passes[who][what] for who in passes} for what in ('one clip', 'batch', 'step')] # a clip isn't timed with caches cold from a step
+    timed = lambda *groups: {name: seconds for calls in groups for name, seconds in medians(calls, device, repeats).items()}
     record = {'format': FORMAT, 'machine': hardware(), 'device': device.type, 'threads': torch.get_num_threads(), 'preset': preset, 'changes': changes,
-              'batch': batch, 'repeats': repeats, 'rates': rates, 'seconds': medians(calls, device, repeats),
+              'batch': batch, 'repeats': repeats, 'rates': rates, 'seconds': timed(*groups), 'scaling': timed(scaling_of(fast), loading(c.size, batch)),
               'stages': stage_table(c, medians(stages_of(fast, batch), device, repeats), batch, rates),
               'floor': float(floor(step_operations(c), rates).sum())*batch, # seconds of a step
               'memory': {name: {who: memory_of(config, **how) for who, how in WAYS.items()} for name, config in counted.items()}}
-    if device.type == 'cuda': record['allocated'] = allocated(calls, device)
+    if device.type == 'cuda': record['allocated'] = allocated(groups[2], device)
     return record
 
-def allocated(calls: dict, device: torch.device) -> dict: # bytes
+def allocated(calls: dict, device: torch.device) -> dict: # training steps; bytes
     "The most memory that PyTorch held on a GPU during each training step."
     found = {}
-    for name in (name for name in calls if name.startswith('step')):
+    for name in calls:
         torch.cuda.reset_peak_memory_stats(device)
         time_of(calls[name], device)
         found[name] = torch.cuda.max_memory_allocated(device)

@@ -55,7 +55,7 @@ def recolour(clip: Tensor, # (B, 3, T, H, W)
     sign = torch.where(torch.rand(n, 1, generator=generator) < .5, -1., 1.)
     return clip.take_along_dim(order[:, :, None, None, None], 1)*(sign*strength).to(clip)[:, :, None, None, None]
 
-# %% ../nbs/21_training.ipynb #104e6f7d
+# %% ../nbs/21_training.ipynb #f34f934c
 def finite(terms: dict, step: int) -> dict[str, float]: # by name; for the message
     "Terms as numbers; FloatingPointError if one of them isn't finite."
     numbers = {name: float(value) for name, value in terms.items()}
@@ -75,7 +75,7 @@ def update(optimizer: torch.optim.Optimizer, loss: Tensor, # scalar
             p.grad = accelerator.reduce(p.grad, 'mean')
     optimizer.step()
 
-# %% ../nbs/21_training.ipynb #8fc7137e
+# %% ../nbs/21_training.ipynb #b7fa3277
 def casting(updates: Iterator, device: str, # (optimizer, loss) pairs; 'cpu' or 'cuda'
             precision: str): # 'no' (float32) or 'bf16'
     "The same pairs, each computed in this precision when it is asked for."
@@ -226,7 +226,7 @@ def prepare_run(model: nn.Module, store, run: Path, batch: int, seed: int, augme
     agree = {'config': model.config, 'seed': seed, 'batch': batch, 'augmentation': augmentation, 'data': store.sha256, 'processes': accelerator.num_processes}
     return accelerator, model.optimizers(), json.loads(json.dumps(agree))
 
-# %% ../nbs/21_training.ipynb #ab44beea
+# %% ../nbs/21_training.ipynb #3246bf72
 def set_up(model: nn.Module, precision: str, compiler: str, recompute: bool): # see train
     "Check and apply what changes the cost of a step, not its mathematics; InputError for what doesn't exist."
     if precision not in ('no', 'bf16'): raise InputError(f'precision={precision!r}: take no (float32) or bf16')
