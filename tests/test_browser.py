@@ -6,6 +6,7 @@ from base64 import b64decode
 from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 
@@ -314,6 +315,39 @@ def test_app(page, browser, tmp_path, shot):
         there_and_back(again)
         again.close()
         assert 'Traceback' not in log.read_text()
+
+def test_workbench(page, tmp_path, shot):
+    "A video of one's own: refused or taken, its box moved by keyboard, edited, and given back at its own size and rate."
+    cell = nbformat.v4.new_code_cell('from encgan3.own import workbench\nworkbench()')
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path/'bench.ipynb')
+    (tmp_path/'notes.mp4').write_bytes(b'Dear diary')
+    with served(tmp_path, 'voila', tmp_path/'bench.ipynb', *app_options()[1:]) as (address, log):
+        page.goto(address)
+        edit = page.get_by_role('button', name='edit', exact=True)
+        edit.click()
+        page.get_by_text('no video yet').wait_for()
+        upload(page, tmp_path/'notes.mp4', re.compile('^notes.mp4: '))
+        upload(page, own_video(tmp_path/'short.mp4', 3), re.compile('short.mp4'))
+        upload(page, own_video(tmp_path/'own.mp4'), 'own.mp4 is here')
+        look = page.locator('.encgan3 img').first
+        before = look.evaluate(BYTES)
+        slider(page, 'box: left').focus()
+        for _ in range(5): page.keyboard.press('ArrowLeft')
+        page.wait_for_function("([img, old]) => img.src !== old", arg=[look.element_handle(), look.get_attribute('src')])
+        assert look.evaluate(BYTES) != before
+        edit.click()
+        page.get_by_text('The model rebuilds this square').wait_for()
+        shot(page, 'edited')
+        with page.expect_download() as download: page.get_by_text('edited.mp4').click()
+        download.value.save_as(tmp_path/'edited.mp4')
+        import av
+        with av.open(str(tmp_path/'edited.mp4')) as film: rate, frames = film.streams.video[0].average_rate, [f.to_ndarray(format='rgb24') for f in film.decode(video=0)]
+        assert rate == 25 and len(frames) == 40 and frames[0].shape == (96, 128, 3)
+        page.set_viewport_size({'width': 390, 'height': 1500})
+        page.wait_for_timeout(300)
+        shot(page, 'narrow')
+        assert page.evaluate('document.documentElement.scrollWidth') <= 390
+        no_traceback(page, log)
 
 def test_lab(page, tmp_path, shot):
     shutil.copy(root/'nbs'/'app.ipynb', tmp_path)

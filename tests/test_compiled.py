@@ -1,0 +1,41 @@
+"A compiled training is the same training: too slow for a lesson, which would compile on every run."
+import torch
+from torch import nn
+
+from encgan3.training import checkpoints, pack, train
+
+
+class Clips:
+    sha256 = 'none'
+    def draw(self, n, generator): return torch.rand(n, 4, generator=generator)
+    def clips(self, rows): return rows
+
+class Small(nn.Module):
+    "Normalised and rectified, so that there is something to fuse and a buffer to keep."
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.G, self.average = nn.Sequential(nn.Linear(4, 3, bias=False), nn.BatchNorm1d(3), nn.ReLU()), None
+        self.config, self.terms = {}, {}
+
+    def optimizers(self): return {'G': torch.optim.Adam(self.G.parameters(), .01, fused=True)}
+
+    def updates(self, clip, optimizers, generator):
+        loss = (self.G(clip) - torch.randn(3, generator=generator)).square().mean()
+        self.terms = {'loss': loss.detach()}
+        yield optimizers['G'], loss
+
+def trained(run, compiler):
+    train(model := Small(), Clips(), run, 6, batch=5, quiet=True, compiler=compiler)
+    return pack({'model': model}, {})
+
+def test_a_compiled_training_gives_the_same_weights_under_the_same_names(tmp_path):
+    from torch._dynamo.utils import counters
+    counters.clear()
+    plain = trained(tmp_path/'plain', '')
+    assert not counters['stats']['unique_graphs']
+    compiled = trained(tmp_path/'compiled', 'default')
+    assert counters['stats']['unique_graphs'] >= 1 # it was compiled, and not run as it was
+    assert plain.keys() == compiled.keys() and len(checkpoints(tmp_path/'compiled')) == 1
+    for name in plain: torch.testing.assert_close(compiled[name], plain[name], rtol=1e-4, atol=1e-5)
+    assert trained(tmp_path/'plain', 'default').keys() == plain.keys() # and a run that began without goes on with it
