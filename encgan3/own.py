@@ -292,10 +292,10 @@ class Bench:
     "The video on the workbench, the items whose content can be taken, and what can be done with them."
     def __init__(self, model: EncGAN3, items: list[Item], c: dict, out: dict):
         self.model, self.items, self.c, self.out, self.footage = model, list(items), c, out, None
-        self.offer(None)
+        self.offer()
 
-    def offer(self, chosen: int | None): # place of an item; None: nobody's content
-        self.c['whose'].options = [('nobody: only encode and decode', None), *((item.name, i) for i, item in enumerate(self.items))]
+    def offer(self, chosen: int = -1): # place of an item; -1: nobody's content (a dropdown takes None for no choice at all)
+        self.c['whose'].options = [('nobody: only encode and decode', -1), *((item.name, i) for i, item in enumerate(self.items))]
         self.c['whose'].value = chosen
 
     def box(self) -> Box: return Box(*(self.c[k].value for k in Box._fields))
@@ -335,7 +335,7 @@ class Editing(Bench):
     def edit(self):
         if self.footage is None: raise InputError('no video yet: choose one with the first button')
         f, i, size = self.footage._replace(boxes=boxes_of(self.footage.frames, self.box())), self.c['whose'].value, self.model.knobs.size
-        squares = edited_squares(self.model, f, None if i is None else self.items[i], Edit(content=self.c['amount'].value), blend=self.c['blend'].value)
+        squares = edited_squares(self.model, f, None if i < 0 else self.items[i], Edit(content=self.c['amount'].value), blend=self.c['blend'].value)
         zoom, known = max(1, 160//size), how_well(self.model, f)
         both = to_clip(np.stack([cut_out(f.frames, f.boxes, size), squares])[:, :round(5*f.fps)])
         self.out['film'].value = gif(both, columns=2, zoom=zoom, fps=f.fps)

@@ -231,8 +231,9 @@ def set_up(model: nn.Module, precision: str, compiler: str, recompute: bool): # 
     "Check and apply what changes the cost of a step, not its mathematics; InputError for what doesn't exist."
     if precision not in ('no', 'bf16'): raise InputError(f'precision={precision!r}: take no (float32) or bf16')
     if compiler and compiler not in COMPILERS: raise InputError(f'compiler={compiler!r}: take {", ".join(COMPILERS)}')
-    if recompute and not hasattr(model.G, 'recompute'): raise InputError(f'recompute: {type(model).__name__} has no stages that could run again; leave it out')
-    if hasattr(model.G, 'recompute'): model.G.recompute = recompute
+    staged = [part for part in model.children() if hasattr(part, 'recompute')]
+    if recompute and not staged: raise InputError(f'recompute: {type(model).__name__} has no stages that could run again; leave it out')
+    for part in staged: part.recompute = recompute
     for part in model.children() if compiler else (): part.compile(mode=compiler, dynamic=False)
 
 # %% ../nbs/21_training.ipynb #d5e49f7d

@@ -329,6 +329,7 @@ def test_workbench(page, tmp_path, shot):
         upload(page, tmp_path/'notes.mp4', re.compile('^notes.mp4: '))
         upload(page, own_video(tmp_path/'short.mp4', 3), re.compile('short.mp4'))
         upload(page, own_video(tmp_path/'own.mp4'), 'own.mp4 is here')
+        assert page.get_by_text('nobody: only encode and decode').evaluate('option => option.selected')
         look = page.locator('.encgan3 img').first
         before = look.evaluate(BYTES)
         slider(page, 'box: left').focus()
