@@ -32,6 +32,7 @@ from tqdm.auto import tqdm
 
 from . import faces, figures
 from .clips import FRAMES, InputError, span, to_clip, window_starts
+from .show import REPEATABLE
 from .synthetic import Take
 
 # %% ../nbs/06_datasets.ipynb #6f4d3cb5
@@ -52,7 +53,7 @@ def replacing(path: str | os.PathLike, # the file to be
 # %% ../nbs/06_datasets.ipynb #5c2964fa
 CODECS = dict( # name -> pixel format, options; FFmpeg's names
     mpeg4=('yuv420p', dict(qmin='1', qmax='2')), # MPEG-4 Part 2, in AVI files like the originals'
-    libx264=('yuv420p', dict(crf='16')), # H.264, plays everywhere
+    libx264=('yuv420p', dict(crf='16', **REPEATABLE)), # H.264, plays everywhere
     ffv1=('bgr0', {})) # lossless
 BY_SUFFIX = {'.avi': 'mpeg4', '.mp4': 'libx264', '.mkv': 'ffv1'}
 
