@@ -8,6 +8,7 @@ __all__ = ['TIME', 'SPACE', 'to_tokens', 'from_tokens', 'from_tokens_g3an', 'Lea
 # %% ../nbs/12_attention.ipynb #5f423576
 import torch
 from torch import Tensor, cat, nn
+from torch.compiler import is_compiling
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
@@ -86,7 +87,7 @@ class AxisAttention(nn.Module):
 
     def forward(self, x):
         q, k, v = self.tokens(x)
-        if x.device.type == 'cpu' and v.shape[-2] > v.shape[-1]: # a large table of weights
+        if x.device.type == 'cpu' and v.shape[-2] > v.shape[-1] and not is_compiling(): # a large table of weights, and a loop that a compiler would unroll
             y = LeanAttention.apply(*(a.flatten(0, -3) for a in (q, k, v))).view(v.shape)
         else: y = F.scaled_dot_product_attention(q, k, v, scale=1.)
         return x + self.back(y, x.shape, self.axes)

@@ -197,6 +197,7 @@ def demo(videos: Optional[Path] = typer.Option(None, help='folder of your own vi
 @app.command()
 def speed(preset: str = 'small', batch: int = 8, repeats: int = typer.Option(5, help='times that everything takes its turn'),
           count: list[str] = typer.Option([], help='preset whose memory is counted; may be repeated'),
+          compiler: str = typer.Option('', help='one more candidate, compiled: default, reduce-overhead (CUDA graphs) or max-autotune'),
           settings: list[str] = typer.Option([], '--set', help='another setting, such as attention=false; may be repeated'),
           compare: Optional[Path] = typer.Option(None, help='record to compare with'), out: Optional[Path] = typer.Option(None, help='file to write'),
           as_json: bool = typer.Option(False, '--json', help='print the record, not a table')):
@@ -205,7 +206,7 @@ def speed(preset: str = 'small', batch: int = 8, repeats: int = typer.Option(5, 
     Example: encgan3 speed --preset small --batch 8 --out speed.json
     """
     old = read_speed(compare) if compare else None
-    found = measure_speed(preset, batch, repeats, tuple(count), **dict(map(setting, settings)))
+    found = measure_speed(preset, batch, repeats, tuple(count), compiler=compiler, **dict(map(setting, settings)))
     if old: found['compared'] = compared(found, old)
     if out:
         with replacing(out) as file: file.write_text(json.dumps(found, indent=1))

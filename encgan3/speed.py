@@ -36,7 +36,7 @@ from .losses import discriminator_loss, encoder_loss, generator_loss
 from .model import Config, EncGAN3, Learner, configuration
 from .runs import hardware
 from .streams import grow
-from .training import casting, keep_memory, step_generator, train_step
+from .training import casting, keep_memory, set_up, step_generator, train_step
 
 # %% ../nbs/61_speed.ipynb #9024b3c1
 @dataclass(frozen=True)
@@ -402,6 +402,7 @@ FORMAT = 1 # of a record
 
 def measure(preset: str = 'small', batch: int = 8, repeats: int = 5, # how often all candidates take a turn
             count: tuple = (), side: int = 1024, # presets whose memory is counted; of the products that rate the machine
+            compiler: str = '', # one more candidate, compiled in this mode; see train
             **changes) -> dict: # see configuration
     "Fast and plain side by side on this machine, the floor, and the memory of a step: one record."
     if batch < 1 or repeats < 1: raise InputError(f'batch={batch}, repeats={repeats}: both must be at least 1')
@@ -410,7 +411,11 @@ def measure(preset: str = 'small', batch: int = 8, repeats: int = 5, # how often
     if device.type == 'cpu': keep_memory()
     rates, fast = machine(device, side), fast.to(device, memory_format=torch.channels_last) # as train does
     models = {'fast': (fast, 'no'), 'plain': (Plain(fast), 'no')}
-    if rates['bfloat16'] > rates['float32']: models['fast, bfloat16'] = (deepcopy(fast), 'bf16') # else it could only lose
+    best = 'bf16' if rates['bfloat16'] > rates['float32'] else 'no' # where bfloat16 is emulated it could only lose
+    if best == 'bf16': models['fast, bfloat16'] = (deepcopy(fast), best)
+    if compiler:
+        models['fast, compiled'] = (deepcopy(fast), best)
+        set_up(models['fast, compiled'][0], best, compiler, recompute=False)
     passes = {who: passes_of(model, batch, accelerator, precision) for who, (model, precision) in models.items()}
     groups = [{f'{what}, {who}': passes[who][what] for who in passes} for what in ('one clip', 'batch', 'step')] # a clip isn't timed with caches cold from a step
     timed = lambda *groups: {name: seconds for calls in groups for name, seconds in medians(calls, device, repeats).items()}
@@ -422,6 +427,7 @@ def measure(preset: str = 'small', batch: int = 8, repeats: int = 5, # how often
     if device.type == 'cuda': record['allocated'] = allocated(groups[2], device)
     return record
 
+# %% ../nbs/61_speed.ipynb #243d9d71
 def allocated(calls: dict, device: torch.device) -> dict: # training steps; bytes
     "The most memory that PyTorch held on a GPU during each training step."
     found = {}
