@@ -254,8 +254,7 @@ def train(model: nn.Module, # `.config` (dict), `.optimizers()`, `.updates(...)`
           save_every: int = 500, log_every: int = 10, # steps
           minutes: float = float('inf'), # stop after this time, with a checkpoint
           precision: str = 'no', # 'no' (float32) or 'bf16'; see train_step
-          compiler: str = '', # mode of torch.compile, one of COMPILERS; '': none
-          recompute: bool = False, # True: the generator's stages run again in the backward pass, for less memory
+          compiler: str = '', recompute: bool = False, # mode of torch.compile, see COMPILERS; run the generator's stages again, to save memory
           flip: bool = False, shift: int = 0, # see augment
           same: tuple[str, ...] = (), # factors: the content code comes from a frame of another clip with the same ones
           watch=None, # called as watch(step, terms, model) at every log entry
