@@ -25,3 +25,8 @@ class ByPage(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log): return ByPage(config, log)
+
+def pytest_terminal_summary(terminalreporter):
+    "What tests measured, at the end."
+    for report in terminalreporter.getreports('passed'):
+        for name, value in report.user_properties if report.when == 'call' else (): terminalreporter.write_line(f'{name}: {value}')

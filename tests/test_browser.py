@@ -276,16 +276,16 @@ def stays_in_view(page, shot):
     box = film(page, 'edited').bounding_box()
     assert 0 <= box['y'] and box['y'] + box['height'] <= page.viewport_size['height'], f'the edited picture is at {box}'
 
-def test_app(page, browser, tmp_path, shot):
+def test_app(page, browser, tmp_path, shot, record_property):
     begun = time.monotonic()
     with served(tmp_path, 'voila', *app_options()) as (address, log):
         page.goto(address)
         film(page, 'strip').wait_for()
-        print(f'\nfrom command to first picture: {time.monotonic() - begun:.1f} s')
+        record_property('from command to first picture', f'{time.monotonic() - begun:.1f} s')
         first = films(page)
         assert first['edited'][:3] == first['a'][:3] == b'GIF' and first['strip'][1:4] == b'PNG'
         shot(page, 'first')
-        print(f'from key to picture: {key_to_picture(page):.0f} ms')
+        record_property('from key to picture', f'{key_to_picture(page):.0f} ms')
         settled(page, first)
         by_keyboard_and_mouse(page, first, shot)
         newest_wins(page)
@@ -316,12 +316,29 @@ def test_app(page, browser, tmp_path, shot):
         again.close()
         assert 'Traceback' not in log.read_text()
 
+LARGER = """from encgan3.latents import codes_of, directions_of, film_pairs
+from encgan3.model import EncGAN3
+from encgan3.sliders import explorer
+model = EncGAN3.from_preset('small').eval()
+clips, facts = film_pairs([('lena', 'pjump'), ('ido', 'wave2')], 64, each=3)
+explorer(model, clips[1::3], ['a', 'b'], directions_of(*codes_of(model, clips), facts))"""
+
+def alone(tmp_path, code):
+    "A notebook of one cell, served as `make app` serves its page."
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path/'page.ipynb')
+    return served(tmp_path, 'voila', tmp_path/'page.ipynb', *app_options()[1:])
+
+def test_larger_frames_follow_too(page, tmp_path, record_property):
+    with alone(tmp_path, LARGER) as (address, log):
+        page.goto(address)
+        film(page, 'strip').wait_for()
+        record_property('small, 64x64: from key to picture', f'{key_to_picture(page):.0f} ms')
+        no_traceback(page, log)
+
 def test_workbench(page, tmp_path, shot):
     "A video of one's own: refused or taken, its box moved by keyboard, edited, and given back at its own size and rate."
-    cell = nbformat.v4.new_code_cell('from encgan3.own import workbench\nworkbench()')
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path/'bench.ipynb')
     (tmp_path/'notes.mp4').write_bytes(b'Dear diary')
-    with served(tmp_path, 'voila', tmp_path/'bench.ipynb', *app_options()[1:]) as (address, log):
+    with alone(tmp_path, 'from encgan3.own import workbench\nworkbench()') as (address, log):
         page.goto(address)
         edit = page.get_by_role('button', name='edit', exact=True)
         edit.click()
