@@ -474,4 +474,5 @@ MUTANTS = [
     ('checkpoint of weights that are no numbers', '21_training', '    finite(model.terms, step)\n    if', '    if'),
     ('frames held on a device, cut elsewhere', '06_datasets', 'self.held[torch.from_numpy(rows)', 'self.held[torch.from_numpy(rows - rows.min())'),
     ('bfloat16 and float32 under one name', '50_runs', "*(['bf16'] if self.precision == 'bf16' else [])", '*[]'),
+    ('precision never reaches the step', '21_training', 'else frame.to(accelerator.device), precision)', 'else frame.to(accelerator.device))'),
 ]
