@@ -475,4 +475,6 @@ MUTANTS = [
     ('frames held on a device, cut elsewhere', '06_datasets', 'self.held[torch.from_numpy(rows)', 'self.held[torch.from_numpy(rows - rows.min())'),
     ('bfloat16 and float32 under one name', '50_runs', "*(['bf16'] if self.precision == 'bf16' else [])", '*[]'),
     ('precision never reaches the step', '21_training', 'else frame.to(accelerator.device), precision)', 'else frame.to(accelerator.device))'),
+    ('memory of recomputing not counted', '61_speed', 'if recompute: model.G.recompute = True', 'pass'),
+    ('memory of bfloat16 counted as float32', '61_speed', "step_generator(0, 0)), 'cpu', precision)", "step_generator(0, 0)), 'cpu', 'no')"),
 ]
