@@ -42,13 +42,15 @@ def png(array: np.ndarray, # uint8, (H, W, 3) or grey (H, W)
     return out.getvalue()
 
 # %% ../nbs/02_show.ipynb #b971407b
-def picture(array: np.ndarray, # uint8, (H, W, 3) or grey (H, W)
+def picture(what, # uint8, (H, W, 3) or grey (H, W); or a Matplotlib figure, as it is
             zoom: float = 1, # how many times larger
             smooth: bool = False, # blend pixels instead of repeating them
            ): # IPython.display.Image
     "Show a picture in a notebook."
     from IPython.display import Image as Display
-    return Display(png(array, zoom, smooth), format='png')
+    if isinstance(what, np.ndarray): return Display(png(what, zoom, smooth), format='png')
+    what.savefig(out := io.BytesIO(), format='png')
+    return Display(out.getvalue(), format='png')
 
 # %% ../nbs/02_show.ipynb #3bb6bda0
 def mosaic(clips: Tensor, # (B, 3, T, H, W) in [-1, 1]

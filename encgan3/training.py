@@ -304,9 +304,10 @@ class Panel:
         self.rows.append({'step': step, **terms})
         if step % self.every: return
         from IPython.display import display
-        figure = plot_log(self.rows, self.picture(model))
-        if self.handle: self.handle.update(figure)
-        else: self.handle = display(figure, display_id=True)
+        from encgan3.show import picture
+        shown = picture(plot_log(self.rows, self.picture(model)))
+        if self.handle: self.handle.update(shown)
+        else: self.handle = display(shown, display_id=True)
 
     def picture(self, model: nn.Module): # uint8 (H, W, 3)
         "Rows: real, its reconstruction, ..., new clips from the prior."
@@ -316,7 +317,7 @@ class Panel:
         rebuilt, new = model.reconstruct(self.clips), model.sample(1, generator=step_generator(0, 0))
         model.train(training)
         pairs = [clip for pair in zip(self.clips, rebuilt.cpu()) for clip in pair]
-        return strip(torch.stack([*pairs, new[0].cpu()]))
+        return strip(torch.stack([*pairs, new[0].cpu()]), every=2)
 
 # %% ../nbs/21_training.ipynb #b400719f
 def plot_log(rows: list[dict], picture=None): # entries of a log; uint8 picture to show beside them
@@ -332,5 +333,5 @@ def plot_log(rows: list[dict], picture=None): # entries of a log; uint8 picture 
             if name.startswith(starts): ax.plot([r['step'] for r in rows], [r.get(name, float('nan')) for r in rows], label=name, lw=1)
         ax.set(title=title, xlabel='step', yscale='log' if i < 2 else 'linear')
         if ax.lines: ax.legend(fontsize=8)
-    if picture is not None: figure.add_subplot(grid[1, :], xticks=[], yticks=[]).imshow(picture)
+    if picture is not None: figure.add_subplot(grid[1, :], xticks=[], yticks=[]).imshow(picture, interpolation='nearest')
     return figure
