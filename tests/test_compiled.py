@@ -1,4 +1,7 @@
 "A compiled training is the same training: too slow for a lesson, which would compile on every run."
+import shutil
+
+import pytest
 import torch
 from torch import nn
 
@@ -29,6 +32,7 @@ def trained(run, compiler):
     train(model := Small(), Clips(), run, 6, batch=5, quiet=True, compiler=compiler)
     return pack({'model': model}, {})
 
+@pytest.mark.skipif(not (shutil.which('g++') or shutil.which('clang++')), reason='no C++ compiler')
 def test_a_compiled_training_gives_the_same_weights_under_the_same_names(tmp_path):
     from torch._dynamo.utils import counters
     counters.clear()
