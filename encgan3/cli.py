@@ -15,8 +15,9 @@ import torch
 import typer
 
 from .clips import FRAMES, InputError, to_clip
-from .datasets import ClipStore, crop_box, cut_out, prepare as prepare_store, read_video, replacing
+from .datasets import ClipStore, crop_box, cut_out, prepare as prepare_store, read_video
 from .demo import demo as make_demo
+from .files import replacing
 from .hires import grown
 from .model import EncGAN3, save_with_record
 from .protocols import PROTOCOLS, evaluate as measure_model, in_batches, network_of, protocol_named

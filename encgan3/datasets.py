@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['CODECS', 'BY_SUFFIX', 'SAFE', 'WEIZMANN', 'KTH', 'KTH_TEST', 'KTH_VAL', 'SOURCES', 'DOWNLOADS', 'SEQUENCES', 'CROPS',
-           'STANDINS', 'NOTE', 'replacing', 'write_video', 'Video', 'decode_video', 'read_video', 'Source',
-           'split_pairs', 'split_people', 'split_tenth_subject', 'split_none', 'split_tenth_file', 'any_of', 'unpack',
-           'download', 'read_sequences', 'write_sequences', 'follow', 'crop_box', 'cut_out', 'StandIn', 'each',
-           'sha256_of', 'write_standin', 'cut_video', 'growing', 'fill', 'building', 'find_videos', 'choose',
-           'count_table', 'prepare', 'Windows', 'read_store', 'Catalogue', 'ClipStore', 'companions']
+           'STANDINS', 'NOTE', 'write_video', 'Video', 'decode_video', 'read_video', 'Source', 'split_pairs',
+           'split_people', 'split_tenth_subject', 'split_none', 'split_tenth_file', 'any_of', 'unpack', 'download',
+           'read_sequences', 'write_sequences', 'follow', 'crop_box', 'cut_out', 'StandIn', 'each', 'sha256_of',
+           'write_standin', 'cut_video', 'growing', 'fill', 'building', 'find_videos', 'choose', 'count_table',
+           'prepare', 'Windows', 'read_store', 'Catalogue', 'ClipStore', 'companions']
 
 # %% ../nbs/06_datasets.ipynb #5b797432
 import hashlib, json, os, re, sys, tempfile, warnings, zipfile, zlib
@@ -32,23 +32,9 @@ from tqdm.auto import tqdm
 
 from . import faces, figures
 from .clips import FRAMES, InputError, span, to_clip, window_starts
+from .files import passing, replacing, sweep
 from .show import REPEATABLE
 from .synthetic import Take
-
-# %% ../nbs/06_datasets.ipynb #6f4d3cb5
-@contextmanager
-def replacing(path: str | os.PathLike, # the file to be
-             ) -> Iterator[Path]: # a temporary file beside it, of the same suffix
-    "Write a file whole or not at all."
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix='.', suffix=path.suffix)
-    os.close(handle)
-    try:
-        yield Path(name)
-        os.chmod(name, 0o644) # mkstemp's files are private
-        os.replace(name, path)
-    finally: Path(name).unlink(missing_ok=True)
 
 # %% ../nbs/06_datasets.ipynb #5c2964fa
 CODECS = dict( # name -> pixel format, options; FFmpeg's names
@@ -419,8 +405,9 @@ def building(store: str | os.PathLike, # the folder to be; a clip store there is
     store = Path(store).absolute()
     if store.exists() and not (store.is_dir() and {p.name for p in store.iterdir()} <= {'frames.npy', 'index.json', 'videos'}):
         raise InputError(f'{store}: exists and is no clip store: choose another name')
-    store.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=store.parent, prefix='.' + store.name) as new:
+    prefix = passing(store)
+    sweep(store.parent)
+    with tempfile.TemporaryDirectory(dir=store.parent, prefix=prefix) as new:
         yield Path(new)
         store.mkdir(exist_ok=True)
         (store/'index.json').unlink(missing_ok=True)

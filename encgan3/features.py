@@ -25,11 +25,12 @@ from tqdm.auto import trange
 
 from .clips import FRAMES, InputError, check_clip, span, to_clip
 from .datasets import ClipStore, sha256_of
+from .files import new_folder
 from .discriminators import widths
 from .model import SHIPPED, load_strictly, read_model
 from .streams import fold_frames, unfold_frames
 from .synthetic import Take, seed_of
-from .training import new_folder, step_generator
+from .training import step_generator
 
 # %% ../nbs/30_features.ipynb #0918c47e
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from .discriminators import FrameDiscriminator, VideoDiscriminator, pick_frames
 from .encoder import ContentEncoder, Gaussian, MotionEncoder, noise
 from .generator import Generator
 from .losses import Weights, discriminator_loss, encoder_loss, generator_loss, psnr, real, reconstruction
-from .training import checkpoints, read_log, recolour
+from .checkpoints import checkpoints, read_log
+from .training import recolour
 
 # %% ../nbs/22_model.ipynb #0da6f82b
 @dataclass(frozen=True)
@@ -257,6 +258,7 @@ def fit_average(state: dict[str, Tensor], wanted: bool) -> dict[str, Tensor]:
 # %% ../nbs/22_model.ipynb #bf5bf5f2
 class EncGAN3(Editor, PyTorchModelHubMixin, library_name='encgan3', license='mit'):
     "Encoder Enabled GAN-Based Video Generator (Yang & Bors, ICIP 2022): encode, decode, reconstruct, sample, swap."
+    defaults = asdict(Config()) # what a setting was before it existed
     def __init__(self, **settings): # fields of Config
         knobs = checked(settings)
         super().__init__(knobs)

@@ -18,7 +18,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .clips import FRAMES, InputError
-from .datasets import STANDINS, ClipStore, replacing
+from .datasets import STANDINS, ClipStore
+from .files import replacing
 from .features import Network, RandomNetwork, load_classifier, marginal, resnext_network, torchvision_network, train_classifier
 from .metrics import bootstrap, frechet_distance, inception_score, kernel_distance, motion_correlation, precision_recall, ssim, swap_scores
 from .model import SHIPPED, held_out

@@ -32,7 +32,8 @@ from .model import PRESETS, EncGAN3, find
 from .paper import TABLE1, TABLE2, TABLE3, TABLE4
 from .protocols import PROTOCOLS, Protocol, evaluate, network_of
 from .show import labelled, strip
-from .training import read_log, step_generator, train
+from .checkpoints import read_log
+from .training import step_generator, train
 
 # %% ../nbs/50_runs.ipynb #59926f1a
 METHODS = {cls.method: cls for cls in (VGAN, TGAN, MoCoGAN, G3AN, TwoStreamVAN)}

@@ -14,8 +14,9 @@ import torch
 
 from encgan3 import datasets
 from encgan3.clips import InputError
-from encgan3.datasets import (ClipStore, decode_video, download, each, prepare, read_sequences, read_video, replacing, unpack,
+from encgan3.datasets import (ClipStore, decode_video, download, each, prepare, read_sequences, read_video, unpack,
                               write_sequences, write_standin, write_video)
+from encgan3.files import replacing
 
 av = pytest.importorskip('av')
 
