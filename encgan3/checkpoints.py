@@ -38,10 +38,10 @@ def expected(parts: dict[str, nn.Module], optimizers: dict) -> dict[str, Tensor]
             like |= {f'optimizer/{name}/{i}/{key}': torch.zeros(()) if key == 'step' else p for key in MOMENTS[type(optimizer)]}
     return like
 
-def flaw(tensors: dict[str, Tensor], parts: dict[str, nn.Module], optimizers: dict) -> str: # '' if there is none
+def flaw(tensors: dict[str, Tensor], parts: dict[str, nn.Module], optimizers: dict, begun: bool) -> str: # '' if there is none
     "What keeps tensors from being a checkpoint: a name, a shape, a type, a value that is no number, a moment without the others."
     like, kept = expected(parts, optimizers), {key.rpartition('/')[0] for key in tensors if key.startswith('optimizer/')}
-    if optimizers and any(MOMENTS[type(o)] for o in optimizers.values()) and not kept: return 'it has no state of an optimizer'
+    if begun and any(MOMENTS[type(o)] for o in optimizers.values()) and not kept: return 'it has no state of an optimizer'
     for key in sorted(like.keys() | tensors.keys()):
         if key not in like: return f'{key} belongs to no part of this model'
         needed = not key.startswith('optimizer/') or key.rpartition('/')[0] in kept
@@ -61,9 +61,10 @@ def load_optimizer(optimizer: torch.optim.Optimizer, states: dict[int, dict[str,
     optimizer.load_state_dict({'state': {}, 'param_groups': optimizer.state_dict()['param_groups']})
     for i, state in states.items(): optimizer.state[parameters[i]] = state
 
-def unpack(tensors: dict[str, Tensor], parts: dict[str, nn.Module], optimizers: dict):
+def unpack(tensors: dict[str, Tensor], parts: dict[str, nn.Module], optimizers: dict,
+           begun: bool = True): # False: of a run without a step, whose optimizers have no state yet
     "Inverse of `pack`, in place; ValueError, and nothing is changed, where `flaw` finds a flaw."
-    if found := flaw(tensors, parts, optimizers): raise ValueError(found)
+    if found := flaw(tensors, parts, optimizers, begun): raise ValueError(found)
     for name, part in parts.items():
         part.load_state_dict({key: tensors[f'{name}/{key}'] for key in part.state_dict()})
     for name, optimizer in optimizers.items():
@@ -116,7 +117,7 @@ def resume(run: Path, parts: dict, optimizers: dict, header: dict, # what the ch
         try:
             state, tensors = read_checkpoint(folder)
             if found := differs(state, header, defaults): raise InputError(f'{run}: {found}')
-            unpack(tensors, parts, optimizers)
+            unpack(tensors, parts, optimizers, state['step'] > 0)
         except InputError: raise
         except ValueError as e: flaws.append(f'{folder}: no sound checkpoint: {e}')
         else:

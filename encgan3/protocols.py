@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from .clips import FRAMES, InputError
 from .datasets import STANDINS, ClipStore
-from .files import replacing
+from .files import locked, replacing
 from .features import Network, RandomNetwork, load_classifier, marginal, resnext_network, torchvision_network, train_classifier
 from .metrics import bootstrap, frechet_distance, inception_score, kernel_distance, motion_correlation, precision_recall, ssim, swap_scores
 from .model import SHIPPED, held_out
@@ -165,7 +165,8 @@ def judge_of(folder: Path, # clip store
         if fits(place, store): return load_classifier(place)
     does = {tuple(v['factors'].get(k) for k in ('subject', 'action')) for v in store.videos}
     if len({subject for subject, _ in does}) == len(does): raise InputError(f'{folder}: nobody in it does two things, so subject and action can not be told apart; take another protocol, such as kinetics or random')
-    train_classifier(store, ('subject', 'action'), mine, quiet=quiet, **settings)
+    with locked(mine.with_suffix('.lock'), wait=float('inf')): # who comes second finds it made
+        if not fits(mine, store): train_classifier(store, ('subject', 'action'), mine, quiet=quiet, **settings)
     return load_classifier(mine)
 
 # %% ../nbs/32_protocols.ipynb #ef4f75c5
