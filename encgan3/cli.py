@@ -31,12 +31,14 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 # %% ../nbs/70_cli.ipynb #ff182bfc
 @app.command()
-def prepare(dataset: str, # weizmann, kth, uva-nemo, folder; weizmann-s, kth-s, nemo-s, crowd-s
-            places: list[str], # [DIR] STORE
+def prepare(dataset: str, # weizmann, weizmann-strips, weizmann-masks, kth, uva-nemo, folder; weizmann-s, kth-s, nemo-s, crowd-s
+            places: list[str], # [DIR or FILE] STORE
             size: int = 64, stride: Optional[int] = None, crop: Optional[str] = None,
             limit: Optional[int] = None, workers: Optional[int] = None):
-    """Decode videos into a clip store. DATASET is weizmann, kth, uva-nemo or folder, followed by DIR STORE; or a
-    stand-in, weizmann-s, kth-s, nemo-s or crowd-s, followed by STORE.
+    """Decode videos into a clip store. DATASET is weizmann, kth, uva-nemo or folder, followed by DIR STORE;
+    weizmann-strips (DIR: data/actions of git clone https://github.com/sergeytulyakov/mocogan); weizmann-masks (in
+    place of DIR: classification_masks.mat of the Weizmann page); or a stand-in, weizmann-s, kth-s, nemo-s or
+    crowd-s, followed by STORE.
 
     Example: encgan3 prepare weizmann-s clips --size 32
     """
