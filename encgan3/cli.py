@@ -15,7 +15,8 @@ import torch
 import typer
 
 from .clips import FRAMES, InputError, to_clip
-from .datasets import ClipStore, crop_box, cut_out, prepare as prepare_store, read_video, replacing
+from .crop import FIXED, crop_box, cut_out
+from .datasets import ClipStore, prepare as prepare_store, read_video, replacing
 from .demo import demo as make_demo
 from .hires import grown
 from .model import EncGAN3, save_with_record
@@ -159,7 +160,7 @@ def sample(model: str, n: int = 16, frames: int = FRAMES, seed: int = 0,
 def clip_of(path: str, # video file
             size: int, # of the clip's frames, pixels
             stride: int = 2, start: int = 0, # frames between two frames of the clip; the first one
-            crop: str = 'mover', # mover, face, centre or whole
+            crop: str = FIXED, # of `crop_box`: mover, face, centre, whole ...
            ) -> torch.Tensor: # (1, 3, 16, size, size) in [-1, 1]
     "One clip from a video file; InputError if the video can't be read or is too short."
     frames, _ = read_video(path)
@@ -172,7 +173,7 @@ def clip_of(path: str, # video file
 def edit(model: str, video: str, out: Path = typer.Option(..., help='.gif or .mp4 file'),
          content: Optional[str] = typer.Option(None, help='video to take who or what is seen from'),
          motion: Optional[str] = typer.Option(None, help='video to take the motion from'),
-         stride: int = 2, start: int = 0, crop: str = 'mover'):
+         stride: int = 2, start: int = 0, crop: str = FIXED):
     """Encode VIDEO, take content or motion from another video, decode. Without either: the reconstruction.
 
     Example: encgan3 edit weizmann-s-tiny ido_walk.avi --motion eli_jack.avi --out ido_jacks.gif
