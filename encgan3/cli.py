@@ -15,7 +15,8 @@ import torch
 import typer
 
 from .clips import FRAMES, InputError, to_clip
-from .datasets import ClipStore, crop_box, cut_out, prepare as prepare_store, read_video
+from .crop import FIXED, crop_box, cut_out
+from .datasets import ClipStore, prepare as prepare_store, read_video
 from .demo import demo as make_demo
 from .files import replacing
 from .hires import grown
@@ -33,12 +34,14 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 # %% ../nbs/70_cli.ipynb #ff182bfc
 @app.command()
-def prepare(dataset: str, # weizmann, kth, uva-nemo, folder; weizmann-s, kth-s, nemo-s, crowd-s
-            places: list[str], # [DIR] STORE
+def prepare(dataset: str, # weizmann, weizmann-strips, weizmann-masks, kth, uva-nemo, folder; weizmann-s, kth-s, nemo-s, crowd-s
+            places: list[str], # [DIR or FILE] STORE
             size: int = 64, stride: Optional[int] = None, crop: Optional[str] = None,
             limit: Optional[int] = None, workers: Optional[int] = None):
-    """Decode videos into a clip store. DATASET is weizmann, kth, uva-nemo or folder, followed by DIR STORE; or a
-    stand-in, weizmann-s, kth-s, nemo-s or crowd-s, followed by STORE.
+    """Decode videos into a clip store. DATASET is weizmann, kth, uva-nemo or folder, followed by DIR STORE;
+    weizmann-strips (DIR: data/actions of git clone https://github.com/sergeytulyakov/mocogan); weizmann-masks (in
+    place of DIR: classification_masks.mat of the Weizmann page); or a stand-in, weizmann-s, kth-s, nemo-s or
+    crowd-s, followed by STORE.
 
     Example: encgan3 prepare weizmann-s clips --size 32
     """
@@ -171,7 +174,7 @@ def sample(model: str, n: int = 16, frames: int = FRAMES, seed: int = 0,
 def clip_of(path: str, # video file
             size: int, # of the clip's frames, pixels
             stride: int = 2, start: int = 0, # frames between two frames of the clip; the first one
-            crop: str = 'mover', # mover, face, centre or whole
+            crop: str = FIXED, # of `crop_box`: mover, face, centre, whole ...
            ) -> torch.Tensor: # (1, 3, 16, size, size) in [-1, 1]
     "One clip from a video file; InputError if the video can't be read or is too short."
     frames, _ = read_video(path)
@@ -184,7 +187,7 @@ def clip_of(path: str, # video file
 def edit(model: str, video: str, out: Path = typer.Option(..., help='.gif or .mp4 file'),
          content: Optional[str] = typer.Option(None, help='video to take who or what is seen from'),
          motion: Optional[str] = typer.Option(None, help='video to take the motion from'),
-         stride: int = 2, start: int = 0, crop: str = 'mover'):
+         stride: int = 2, start: int = 0, crop: str = FIXED):
     """Encode VIDEO, take content or motion from another video, decode. Without either: the reconstruction.
 
     Example: encgan3 edit weizmann-s-tiny ido_walk.avi --motion eli_jack.avi --out ido_jacks.gif

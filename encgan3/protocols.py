@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .clips import FRAMES, InputError
+from .crop import FIXED
 from .datasets import STANDINS, ClipStore
 from .files import locked, replacing
 from .features import Network, RandomNetwork, load_classifier, marginal, resnext_network, torchvision_network, train_classifier
@@ -150,7 +151,9 @@ def fits(judge: Path, store: ClipStore) -> bool:
     source = lambda name: STANDINS[name].source if name in STANDINS else name
     pairs = lambda all_factors: {tuple(f.get(k) for k in ('subject', 'action')) for f in all_factors}
     stand_in = source(data.get('dataset')) == source(store.index['dataset']) and pairs(classes) == pairs(v['factors'] for v in store.videos)
-    same = all(data.get(k) == (store.stride if k == 'stride' else store.index[k]) for k in ('stand_in', 'size', 'crop', 'stride'))
+    meant = lambda crop: FIXED if crop == 'mover' else crop # in records from before the mover was zoomed to
+    mine = {k: store.index[k] for k in ('stand_in', 'size')} | dict(stride=store.stride, crop=meant(store.index['crop']))
+    same = mine == {k: data.get(k) for k in mine} | dict(crop=meant(data.get('crop')))
     return same and (stand_in if store.index['stand_in'] else data.get('sha256') == store.sha256)
 
 def judge_of(folder: Path, # clip store
