@@ -51,6 +51,7 @@ class Config(Weights):
 
 # %% ../nbs/22_model.ipynb #b35a6df2
 PRESETS = {
+    'micro': dict(size=32, ch=8, encoder_ch=8, judge_ch=8), # one CPU core, half an hour
     'tiny': dict(size=32, ch=16, encoder_ch=16, judge_ch=16, attention=False, lr=3e-4, decay=0., norm=2, reconstruction=300., change=100., kl_content=.01, kl_motion=.005), # two CPU cores, minutes
     'small': dict(size=64, ch=32, encoder_ch=32, judge_ch=32), # a laptop's GPU, or patience
     'paper64': dict(size=64), # the paper's Tables 1-4
