@@ -20,8 +20,9 @@ from .datasets import ClipStore, prepare as prepare_store, read_video
 from .demo import demo as make_demo
 from .files import replacing
 from .hires import grown
-from .model import EncGAN3, save_with_record
+from .model import PRESETS, RECIPES, EncGAN3
 from .protocols import PROTOCOLS, evaluate as measure_model, in_batches, network_of, protocol_named
+from .records import save_with_record
 from .runs import ROWS, campaign, listing, load_model, queue, read_records, tables_of
 from .show import save
 from .speed import compared, measure as measure_speed, read_speed, speeds
@@ -55,7 +56,8 @@ def prepare(dataset: str, # weizmann, weizmann-strips, weizmann-masks, kth, uva-
 @app.command()
 def train(data: Path = typer.Option(..., help='clip store made by prepare'),
           out: Path = typer.Option(..., help='folder of the run; one that is there goes on'),
-          preset: str = typer.Option('tiny', help='tiny, small, paper64, paper128'),
+          preset: str = typer.Option('tiny', help='size and width: ' + ', '.join(PRESETS)),
+          recipe: str = typer.Option('printed', help='all other settings: ' + ', '.join(RECIPES) + '; a trained model brings its own'),
           start: Optional[str] = typer.Option(None, '--from', help='trained model to go on from, in place of a preset'),
           grow: bool = typer.Option(False, help='the settings may change its shape, such as --set size=128; what fits is kept'),
           steps: int = 10000, batch: int = 8, seed: int = 0, save_every: int = 500,
@@ -68,11 +70,11 @@ def train(data: Path = typer.Option(..., help='clip store made by prepare'),
           settings: list[str] = typer.Option([], '--set', help='another setting, such as lr=1e-4; may be repeated')):
     """Train, or go on training: a run resumes by itself.
 
-    Example: encgan3 train --preset tiny --data clips --steps 5000 --out run
+    Example: encgan3 train --preset tiny --recipe companion --data clips --steps 5000 --out run
     """
     changes = dict(map(setting, settings))
     if grow and not start: raise InputError('--grow: name the trained model that grows with --from')
-    model = grown(EncGAN3.from_pretrained(start), seed, **changes) if grow else EncGAN3.from_pretrained(start, **changes) if start else EncGAN3.from_preset(preset, seed, **changes)
+    model = grown(EncGAN3.from_pretrained(start), seed, **changes) if grow else EncGAN3.from_pretrained(start, **changes) if start else EncGAN3.from_preset(preset, seed, recipe, **changes)
     with stop_asked() as stop: done = train_model(model, ClipStore(data), out, steps, batch, seed, save_every, minutes=minutes, precision=precision, compiler=compiler, recompute=recompute, flip=flip, shift=shift, same=tuple(same))
     typer.echo(f'{out}: {done} steps')
     if stop(): raise typer.Exit(128 + stop())

@@ -15,7 +15,8 @@ import torch
 from .datasets import WEIZMANN, ClipStore, prepare, write_standin
 from .figures import weizmann_takes
 from .latents import sum_rows, swap_grid
-from .model import EncGAN3, held_out
+from .model import EncGAN3
+from .records import held_out
 from .show import interleave, save
 from .checkpoints import read_log
 from .training import plot_log, step_generator, train
@@ -88,7 +89,7 @@ def demo(out: Path = Path('demo'), # folder to write; a demo that is there is re
     "Data, training, pictures, page: see `make demo`."
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    model = EncGAN3.from_preset('tiny') if from_scratch else EncGAN3.from_pretrained(SHIPPED_MODEL)
+    model = EncGAN3.from_preset('tiny', recipe='companion') if from_scratch else EncGAN3.from_pretrained(SHIPPED_MODEL)
     data, shown = get_data(out, videos, model.knobs.size)
     measured = lambda: {name: held_out(model, store, 50) for name, store in shown.items()}
     record = {'start': 'random weights' if from_scratch else f'the shipped weights {SHIPPED_MODEL}',

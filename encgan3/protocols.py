@@ -23,7 +23,8 @@ from .datasets import STANDINS, ClipStore
 from .files import locked, replacing
 from .features import Network, RandomNetwork, load_classifier, marginal, resnext_network, torchvision_network, train_classifier
 from .metrics import bootstrap, frechet_distance, inception_score, kernel_distance, motion_correlation, precision_recall, ssim, swap_scores
-from .model import SHIPPED, held_out
+from .model import SHIPPED
+from .records import held_out
 from .training import step_generator
 
 # %% ../nbs/32_protocols.ipynb #8fafed70

@@ -231,7 +231,7 @@ MUTANTS = [
     ('model from a preset depends on global state', '22_model', '            torch.manual_seed(seed)\n', ''),
     ('model from a preset moves global state', '22_model', 'with torch.random.fork_rng(devices=[]):', 'with torch.enable_grad():'),
     ('longer clips one step short', '22_model', '(frames - FRAMES)//4 + 1', '(frames - FRAMES)//5 + 1'),
-    ('still film of the last frame', '22_model', 'clip[:, :, :1].expand_as(clip)), q.zx', 'clip[:, :, 3:4].expand_as(clip)), q.zx'),
+    ('still film of the last frame', '23_records', 'clip[:, :, :1].expand_as(clip)), q.zx', 'clip[:, :, 3:4].expand_as(clip)), q.zx'),
     ('frozen prior', '22_model', 'noise((n, self.G.motion, steps), like, generator)', '0*noise((n, self.G.motion, steps), like, generator)'),
     # 56_latents
     ('grid by columns, not rows', '56_latents', 'model.decode(zx.repeat_interleave(len(zv), 0), zv.repeat(len(zx), 1, 1))', 'model.decode(zx.repeat(len(zv), 1), zv.repeat_interleave(len(zx), 0))'),
