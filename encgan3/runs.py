@@ -71,7 +71,7 @@ ROWS = {
         ('EncGAN3(Enc+G), swapped F-SA', 'EncGAN3, swapped F-SA', 'posterior')],
     4: [(name, name, 'prior') for name in ('no G_S, G_T', 'no G_S', 'no G_T', 'EncGAN3')]}
 
-# %% ../nbs/50_runs.ipynb #a9c06750
+# %% ../nbs/50_runs.ipynb #35f535ea
 BUDGETS = { # steps, clips a step
     'micro': (4000, 16), 'tiny': (200, 8), 'small': (20_000, 16), 'paper64': (60_000, 96), 'paper128': (60_000, 32)}
 
@@ -82,6 +82,7 @@ def data_key(data: str) -> str:
     store = ClipStore(data, None)
     return f'{store.index["dataset"]}-{store.sha256[:8]}'
 
+# %% ../nbs/50_runs.ipynb #84fca3e7
 @dataclass(frozen=True)
 class Run:
     "One training and its evaluation."
@@ -218,7 +219,7 @@ def milestones(steps: int, batch: int) -> list[int]: # rising; the last one is `
     doubled = (math.ceil(1000*2**k/batch) for k in itertools.count())
     return [*itertools.takewhile(lambda step: step < steps, doubled), steps]
 
-# %% ../nbs/50_runs.ipynb #94754576
+# %% ../nbs/50_runs.ipynb #af1e86d5
 def curve_file(run: Run, out: Path) -> Path: return Path(out)/'runs'/run.training/f'curve-{run.called(run.protocol.name)}.json'
 
 def measured_point(run: Run, step: int, model, store: Path, out: Path, quiet: bool) -> dict:
@@ -230,6 +231,7 @@ def measured_point(run: Run, step: int, model, store: Path, out: Path, quiet: bo
     spent = json.loads((find(folder)[0]).read_text())['core seconds']
     return {'step': step, 'clips': step*run.batch, 'core seconds': spent, 'gates': gates(model), 'code': code_version()} | found
 
+# %% ../nbs/50_runs.ipynb #5cd43496
 SHOWN = {'prior': ('FID', 'precision', 'recall', 'IS', 'IS action'), 'posterior': ('FID', 'precision', 'recall'),
          'reconstruction': ('PSNR', 'PSNR still', 'SSIM', 'motion'), 'swap': ('subject', 'action')}
 

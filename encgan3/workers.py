@@ -107,7 +107,7 @@ class Bars:
         if what == 'step': bar.update(value - bar.n)
         if what == 'measured' and not bar.disable: bar.write(f'{value}: measured')
 
-# %% ../nbs/50_workers.ipynb #6d6912f4
+# %% ../nbs/50_workers.ipynb #73ceced8
 def worker(pipe, *job): # where to tell; arguments of `work`
     "The life of a worker process."
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -122,6 +122,7 @@ def end_with_parent():
     connection.wait([parent_process().sentinel])
     os.kill(os.getpid(), signal.SIGTERM)
 
+# %% ../nbs/50_workers.ipynb #8be53b47
 def start_workers(number: int, *job) -> dict: # reading end of its pipe -> number, process
     "Start processes that do the same job."
     context, pipes = get_context('spawn'), {}
