@@ -39,8 +39,11 @@ def follow(frames: np.ndarray, # uint8 (T, H, W, 3), from a still camera
 def shrunk(frames: np.ndarray, # uint8 (T, H, W, 3)
           ) -> tuple: # uint8 (T, h, w, 3); pixels along the side of a block
     "Frames averaged down to about 64 rows."
-    step = max(1, round(frames.shape[1] / 64))
-    return np.stack([np.asarray(Image.fromarray(f).reduce(step)) for f in frames]), step
+    T, H, W, _ = frames.shape
+    step = max(1, round(H / 64))
+    out = np.empty((T, -(-H // step), -(-W // step), 3), np.uint8)
+    for small, f in zip(out, frames): small[:] = np.asarray(Image.fromarray(f).reduce(step))
+    return out, step
 
 def around(a: np.ndarray) -> np.ndarray: # (h, w), both
     "Sum over each place and its eight neighbours."
