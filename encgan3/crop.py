@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PAIRED', 'CROPS', 'FIXED', 'FILLED', 'LEAST', 'LAG', 'follow', 'shrunk', 'around', 'differs', 'odd', 'grown', 'empty',
-           'outline', 'full_name', 'zoomed', 'crop_box', 'cut_out', 'passes']
+           'outline', 'full_name', 'zoomed', 'crop_box', 'cut_out', 'runs', 'passes']
 
-# %% ../nbs/05_crop.ipynb #84d402d7
+# %% ../nbs/05_crop.ipynb #f0ea0178
 import re
 
 import numpy as np
@@ -14,7 +14,7 @@ from PIL import Image
 
 from .clips import FRAMES, InputError, span, to_clip, window_starts
 
-# %% ../nbs/05_crop.ipynb #1e369fec
+# %% ../nbs/05_crop.ipynb #111744ea
 PAIRED = 512 # frames of a film whose pairs are compared, at most: 131 thousand pairs
 
 def follow(frames: np.ndarray, # uint8 (T, H, W, 3), from a still camera
@@ -35,12 +35,15 @@ def follow(frames: np.ndarray, # uint8 (T, H, W, 3), from a still camera
     if abs(slope) * T < .2 * H: return np.full(T, (np.median(x) + middle) / 2)
     return np.median(x - slope * seen) + slope * np.arange(T)
 
-# %% ../nbs/05_crop.ipynb #3fdb16a4
+# %% ../nbs/05_crop.ipynb #19412da8
 def shrunk(frames: np.ndarray, # uint8 (T, H, W, 3)
           ) -> tuple: # uint8 (T, h, w, 3); pixels along the side of a block
     "Frames averaged down to about 64 rows."
-    step = max(1, round(frames.shape[1] / 64))
-    return np.stack([np.asarray(Image.fromarray(f).reduce(step)) for f in frames]), step
+    T, H, W, _ = frames.shape
+    step = max(1, round(H / 64))
+    out = np.empty((T, -(-H // step), -(-W // step), 3), np.uint8)
+    for small, f in zip(out, frames): small[:] = np.asarray(Image.fromarray(f).reduce(step))
+    return out, step
 
 def around(a: np.ndarray) -> np.ndarray: # (h, w), both
     "Sum over each place and its eight neighbours."
@@ -54,7 +57,7 @@ def differs(a: np.ndarray, b: np.ndarray, # (h, w, 3), 0 to 255
     far = np.abs(a.astype(np.int16) - b).max(-1) > 24
     return far & (around(far) > 3)
 
-# %% ../nbs/05_crop.ipynb #2ecb5273
+# %% ../nbs/05_crop.ipynb #4232faf0
 def odd(scene: np.ndarray, # (h, w, 3), 0 to 255: the median over time
        ) -> np.ndarray: # bool (h, w)
     "What doesn't fit into its row: a body, a door; but no thin line."
@@ -70,7 +73,7 @@ def grown(seed: np.ndarray, into: np.ndarray, # bool (h, w), both
         if (more == seed).all(): return seed
         seed = more
 
-# %% ../nbs/05_crop.ipynb #f4293d70
+# %% ../nbs/05_crop.ipynb #d045f16b
 def empty(small: np.ndarray, # uint8 (T, h, w, 3)
           column: np.ndarray, # (T,) where the mover is
          ) -> np.ndarray: # (h, w, 3)
@@ -83,7 +86,7 @@ def empty(small: np.ndarray, # uint8 (T, h, w, 3)
     away = np.ma.median(np.ma.array(some, mask=np.broadcast_to(there[:, None, :, None], some.shape)), 0)
     return np.where(np.ma.getmaskarray(away), scene, away.data) # a column that the mover never leaves
 
-# %% ../nbs/05_crop.ipynb #9a628618
+# %% ../nbs/05_crop.ipynb #5f1cc84c
 def outline(frames: np.ndarray, # uint8 (T, H, W, 3)
             x: np.ndarray, # (T,) column of the mover, of `follow`
            ) -> tuple | None: # left, top, right, bottom in pixels, left and right from x; None if nothing moves
@@ -107,7 +110,7 @@ def outline(frames: np.ndarray, # uint8 (T, H, W, 3)
     rows, columns = np.nonzero(grown(most, body))
     return tuple(step * v for v in (columns.min() - w, rows.min(), columns.max() + 1 - w, rows.max() + 1))
 
-# %% ../nbs/05_crop.ipynb #d297c1e8
+# %% ../nbs/05_crop.ipynb #e366a93a
 CROPS = dict(mover='zoom', face='.9', centre='1') # side of the square, in frame heights; zoom: as large as the mover needs
 FIXED = 'mover:.92' # of stand-ins, and what an old record means by mover
 FILLED, LEAST = .88, .3 # of the square, by the outline of the mover; of the frame's height, by the square
@@ -126,7 +129,7 @@ def zoomed(frames: np.ndarray, # uint8 (T, H, W, 3)
     side = min(max((right - left) / FILLED, (bottom - top) / FILLED, LEAST * H), H, W)
     return np.clip(x + (left + right - side) / 2, 0, W - side), np.clip((top + bottom - side) / 2, 0, H - side), side
 
-# %% ../nbs/05_crop.ipynb #a24948bb
+# %% ../nbs/05_crop.ipynb #20d7fd1b
 def crop_box(frames: np.ndarray, # uint8 (T, H, W, 3)
              how: str, # mover, face, centre or whole; mover:.8 sets the side, in frame heights
             ) -> np.ndarray: # (T, 4) left, top, right, bottom, in pixels; fractions are meant
@@ -147,7 +150,7 @@ def crop_box(frames: np.ndarray, # uint8 (T, H, W, 3)
         if name == 'mover': left, top = np.clip(follow(frames) + .5 - side / 2, 0, W - side), H - side
     return np.stack([left, left * 0 + top, left + side, left * 0 + top + side], 1)
 
-# %% ../nbs/05_crop.ipynb #6f842980
+# %% ../nbs/05_crop.ipynb #627466a8
 def cut_out(frames: np.ndarray, # uint8 (T, H, W, 3)
             boxes: np.ndarray, # (T, 4) left, top, right, bottom
             size: int, # side of the result
@@ -156,21 +159,28 @@ def cut_out(frames: np.ndarray, # uint8 (T, H, W, 3)
     resize = lambda f, box: Image.fromarray(f).resize((size, size), Image.Resampling.BICUBIC, tuple(box))
     return np.stack([np.asarray(resize(f, box)) for f, box in zip(frames, boxes)])
 
-# %% ../nbs/05_crop.ipynb #d3c59bd4
+# %% ../nbs/05_crop.ipynb #24c143f7
 LAG = 3 # frames: an eighth of a second
+
+def runs(on: np.ndarray, # bool (T,)
+        ) -> np.ndarray: # int (N, 2): first, and one after the last
+    "Where something is on, without a break."
+    return np.flatnonzero(np.diff(np.r_[0, on, 0])).reshape(-1, 2)
 
 def passes(frames: np.ndarray, # uint8 (T, H, W, 3)
            need: int, # frames of a film that a window spans
           ) -> tuple: # list of (first, last), from 1, both included; number of windows left out
-    "The ranges of a film whose windows show something that moves, for half of the time at least."
-    small, _ = shrunk(frames)
-    starts = window_starts(len(small), need)
-    if not starts: return [(1, len(small))], 0
-    change = np.array([differs(a, b).any() for a, b in zip(small, small[LAG:])], bool)
-    moves = np.zeros(len(small), int)
+    "The ranges of a film in which something moves, each long enough for a window."
+    (small, _), T, out = shrunk(frames), len(frames), []
+    if T < need: return [(1, T)], 0
+    change = np.array([differs(a, b).sum() for a, b in zip(small, small[LAG:])], int)
+    change = change > .05 * np.median(change[change > 0]) if change.any() else change > 0
+    moves = np.zeros(T, bool)
     moves[:len(change)] |= change
-    moves[len(small)-len(change):] |= change
-    total = np.r_[0, moves.cumsum()]
-    keep = 2 * (total[need:] - total[:-need]) >= need # a start each
-    edges = np.flatnonzero(np.diff(np.r_[0, keep, 0]))
-    return [(int(a) + 1, int(b) - 1 + need) for a, b in edges.reshape(-1, 2)], int((~keep).sum())
+    moves[T-len(change):] |= change
+    for a, b in runs(~moves): moves[a:b] = b - a < need / 4 # a short rest
+    for a, b in runs(moves):
+        if b - a < need / 2: continue # too short for anybody
+        a = int(np.clip(a - max(0, need - (b - a)) // 2, 0, T - need))
+        out.append((a + 1, max(int(b), a + need)))
+    return out, len(window_starts(T, need)) - sum(len(window_starts(b - a + 1, need)) for a, b in out)
