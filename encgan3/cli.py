@@ -20,7 +20,7 @@ from .datasets import ClipStore, prepare as prepare_store, read_video, replacing
 from .demo import demo as make_demo
 from .hires import grown
 from .model import EncGAN3, save_with_record
-from .protocols import PROTOCOLS, evaluate as measure_model, in_batches, network_of, protocol_named
+from .protocols import PROTOCOLS, check_size, evaluate as measure_model, in_batches, network_of, protocol_named
 from .runs import listing, load_model, minutes_of, queue, read_records, reproduce as work_through, tables_of
 from .show import save
 from .speed import compared, measure as measure_speed, read_speed, speeds
@@ -107,6 +107,7 @@ def evaluate(model: str, data: Path = typer.Option(..., help='clip store made by
     Example: encgan3 evaluate weizmann-s-tiny --data clips
     """
     chosen, net = protocol_named(protocol, **({'clips': clips} if clips else {})), load_model(model)
+    check_size(net, data)
     found = {'model': model} | measure_model(net, data, network_of(chosen, data, out.parent/'judges', as_json), chosen, as_json, out.parent/'judges'/'seen')
     with replacing(out) as file: file.write_text(json.dumps(found, indent=1))
     typer.echo(json.dumps(found, indent=1) if as_json else table_of(found) + f'\n{out}: the whole record')
