@@ -21,7 +21,7 @@ from .demo import demo as make_demo
 from .files import replacing
 from .hires import grown
 from .model import PRESETS, RECIPES, EncGAN3
-from .protocols import PROTOCOLS, evaluate as measure_model, in_batches, network_of, protocol_named
+from .protocols import PROTOCOLS, check_size, evaluate as measure_model, in_batches, network_of, protocol_named
 from .records import save_with_record
 from .runs import ROWS, campaign, listing, load_model, queue, read_records, tables_of
 from .show import save
@@ -112,6 +112,7 @@ def evaluate(model: str, data: Path = typer.Option(..., help='clip store made by
     Example: encgan3 evaluate weizmann-s-tiny --data clips
     """
     chosen, net = protocol_named(protocol, **({'clips': clips} if clips else {})), load_model(model)
+    check_size(net, data)
     found = {'model': model} | measure_model(net, data, network_of(chosen, data, out.parent/'judges', as_json), chosen, as_json, out.parent/'judges'/'seen')
     with replacing(out) as file: file.write_text(json.dumps(found, indent=1))
     typer.echo(json.dumps(found, indent=1) if as_json else table_of(found) + f'\n{out}: the whole record')

@@ -332,9 +332,9 @@ def train_classifier(store: ClipStore, # all of its videos are used, whatever it
     split, amounts = TimeSplit(store, tuple(factors), whole=test is not None), AMOUNTS | amounts
     settings = dict(steps=steps, batch=batch, lr=lr, ch=ch, seed=seed) | amounts
     clips, labels = held_out(split, test)
+    extra = {'accuracy on held-out pairs': on_new_pairs(split.store, tuple(factors), quiet=quiet, **settings)} if pairs else {}
     judge = trained(split, quiet=quiet, **settings)
     shown = {'as they are': clips, 'blurred': vary(clips, torch.Generator(), blur=1.).clamp(-1, 1)}
-    extra = {'accuracy on held-out pairs': on_new_pairs(split.store, tuple(factors), quiet=quiet, **settings)} if pairs else {}
     return save_classifier(folder, judge.net, {
         'factors': list(factors), 'K': len(split.classes), 'accuracy on held-out windows': {k: accuracies(judge(x)[1], labels, split.classes) for k, x in shown.items()},
         **extra, 'windows held out': len(labels), 'held out': cut.__doc__ if test is None else test.record(), 'videos trained on whole': int((split.lengths['test'] == 0).sum()),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PROTOCOLS', 'Protocol', 'real_windows', 'in_batches', 'seen', 'scores', 'compare', 'made_by', 'rebuilt_by', 'swapped',
-           'seen_once', 'evaluate', 'fits', 'judge_of', 'network_of', 'protocol_named']
+           'seen_once', 'check_size', 'evaluate', 'fits', 'judge_of', 'network_of', 'protocol_named']
 
 # %% ../nbs/32_protocols.ipynb #242d27db
 import hashlib, json
@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from .clips import FRAMES, InputError
 from .crop import FIXED
-from .datasets import STANDINS, ClipStore
+from .datasets import STANDINS, ClipStore, read_store
 from .files import locked, replacing
 from .features import Network, RandomNetwork, load_classifier, marginal, resnext_network, torchvision_network, train_classifier
 from .metrics import bootstrap, frechet_distance, inception_score, kernel_distance, motion_correlation, precision_recall, ssim, swap_scores
@@ -123,6 +123,12 @@ def seen_once(network: Network, store: ClipStore, chosen: list[int], # window nu
     return found['features'], found.get('probabilities')
 
 # %% ../nbs/32_protocols.ipynb #405ab1cf
+def check_size(model, folder: Path): # a network of any method, a clip store
+    "`InputError` if they are of different size: better now than after a judge was trained for it."
+    ours, theirs = getattr(model, 'config', {}).get('size'), read_store(folder)[0]['size']
+    if ours not in (None, theirs):
+        raise InputError(f'{folder}: its frames are {theirs} pixels wide and the model makes {ours}; prepare it with size={ours}')
+
 def evaluate(model, # of any method
              folder: Path, # clip store
              network: Network,
@@ -131,6 +137,7 @@ def evaluate(model, # of any method
              cache: Path | None = None, # folder that keeps what the network sees in real clips
             ) -> dict: # protocol, network, real, prior; with an encoder also posterior, reconstruction and swap
     "Measure a model; the result says how."
+    check_size(model, folder)
     store, model = ClipStore(folder, protocol.split, stride=protocol.stride), model.eval()
     real = seen_once(network, store, real_windows(store, protocol), 'real', cache, quiet)
     drawn = store.draw(min(protocol.clips, len(real[0])), step_generator(protocol.seed, -3)).tolist()
