@@ -7,10 +7,11 @@ __all__ = ['MOMENTS', 'pack', 'expected', 'flaw', 'load_optimizer', 'unpack', 'c
            'read_checkpoint', 'resume', 'entry', 'read_log', 'open_log']
 
 # %% ../nbs/21_checkpoints.ipynb #fb83d81a
-import json, shutil, warnings
+import errno, json, shutil, warnings
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -79,12 +80,13 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(Path(run).glob('step-*'))
 
 def save_checkpoint(run: Path, step: int, parts: dict, optimizers: dict, header: dict, keep: int = 2):
-    "Write checkpoint `step` of a run, then remove all but the newest `keep`; FloatingPointError for values that are no numbers."
+    "Write checkpoint `step` of a run, then remove all but the newest `keep`; FloatingPointError for values that are no numbers, OSError on a full disk."
     tensors = pack(parts, optimizers)
     bad = [key for key, value in tensors.items() if not value.isfinite().all()]
     if bad: raise FloatingPointError(f'step {step}: {bad[0]} has values that are no numbers; try a lower learning rate, the last checkpoint is intact')
     with new_folder(Path(run)/f'step-{step:08}') as folder:
-        save_file(tensors, folder/'state.safetensors')
+        try: save_file(tensors, folder/'state.safetensors')
+        except SafetensorError as e: raise OSError(errno.EIO, f'checkpoint {step} can not be written ({e}); make room, and the run goes on from the one before', str(run)) from None
         (folder/'state.json').write_text(json.dumps({'step': step, **header}, indent=1))
     for old in checkpoints(run)[:-keep]: shutil.rmtree(old)
 

@@ -1,5 +1,5 @@
 "The promise: a run that was stopped and goes on is, bit for bit, the run that was never stopped. Real models, all methods."
-import json, signal, subprocess, sys, time
+import json, resource, signal, subprocess, sys, time
 
 import pytest
 import torch
@@ -83,6 +83,19 @@ def test_an_infinite_gradient_at_the_last_step_is_not_stored(tmp_path):
     model.G.to_rgb.weight.register_hook(lambda gradient: gradient*float('inf'))
     with pytest.raises(FloatingPointError, match='gradient'): train(model, Noise(), tmp_path, 3, batch=2, quiet=True)
     assert all(torch.equal(value, good[key]) for key, value in stored(tmp_path).items()) and not model.training
+
+def test_a_full_disk_costs_nothing_that_was_saved(tmp_path):
+    "A file may not grow beyond 100 kB, as if there were no more room."
+    whole, _ = made('VGAN', tmp_path/'whole', 4)
+    made('VGAN', tmp_path/'run', 2)
+    before, (soft, hard) = stored(tmp_path/'run'), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, hard))
+    try:
+        with pytest.raises(OSError, match='make room'): made('VGAN', tmp_path/'run', 4)
+    finally: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert all(torch.equal(value, before[key]) for key, value in stored(tmp_path/'run').items())
+    again, _ = made('VGAN', tmp_path/'run', 4)
+    assert all(torch.equal(again[key], whole[key]) for key in whole) and not list((tmp_path/'run').glob('.part*'))
 
 def test_a_setting_that_came_later_does_not_stop_an_old_run(tmp_path):
     train(EncGAN3(**SMALL), Noise(), tmp_path, 1, batch=2, quiet=True)

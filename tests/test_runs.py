@@ -1,10 +1,12 @@
 "The queue of runs from outside: two workers share it, are killed at random moments, and lose nothing; ENCGAN3_KILLS=20 for a long night."
 import json, os, random, signal, subprocess, sys, time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
+from encgan3 import protocols
 from encgan3.datasets import prepare, write_standin
 from encgan3.figures import weizmann_takes
 from encgan3.runs import Run, listing, read_records, training_lock
@@ -108,6 +110,14 @@ def test_a_listing_beside_a_worker_disturbs_nobody(home):
     prober.kill()
     prober.wait()
     assert not is_held(lock) and set(listing([1], [run], read_records(home/'seen'/'records'), home/'seen').state) == {'measured'}
+
+def test_two_callers_train_one_classifier(home, monkeypatch):
+    calls, real = [], protocols.train_classifier
+    monkeypatch.setattr(protocols, 'train_classifier', lambda *args, **how: calls.append(args) or real(*args, **how))
+    with ThreadPoolExecutor(2) as pool:
+        judges = [pool.submit(protocols.judge_of, home/'store', home/'judges', True, steps=2, batch=4) for _ in range(2)]
+        records = [judge.result().record() for judge in judges]
+    assert len(calls) == 1 and records[0] == records[1]
 
 def test_a_budget_that_is_over_leaves_no_record(home):
     command = [Path(sys.executable).with_name('encgan3'), 'reproduce', 'table1', '--data', home/'store', '--budget', '0s', '--preset', 'micro', '--json']
