@@ -12,7 +12,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from .clips import FRAMES, InputError, span, to_clip, window_starts
+from .clips import InputError, window_starts
 
 # %% ../nbs/05_crop.ipynb #111744ea
 PAIRED = 512 # frames of a film whose pairs are compared, at most: 131 thousand pairs

@@ -26,7 +26,6 @@ from typing import Callable, Iterable, Iterator, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
