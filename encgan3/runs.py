@@ -8,7 +8,7 @@ __all__ = ['METHODS', 'EXPERIMENTS', 'ROWS', 'BUDGETS', 'TABLE1_ALONE', 'CAMPAIG
            'code_version', 'commit', 'gates', 'hardware', 'milestones', 'curve_file', 'measured_point', 'condensed',
            'measure', 'write_record']
 
-# %% ../nbs/50_runs.ipynb #f721b015
+# %% ../nbs/50_runs.ipynb #f83f6f30
 import hashlib, itertools, json, math, platform, re, subprocess, time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from PIL import Image
 
 import encgan3
 from .baselines.base import size_of
@@ -32,7 +31,7 @@ from .datasets import STANDINS, ClipStore, prepare
 from .files import is_held, locked, replacing
 from .model import PRESETS, EncGAN3, find
 from .protocols import PROTOCOLS, Protocol, evaluate, network_of
-from .show import save, strip
+from .show import save
 from .training import step_generator, stop_asked, train
 
 # %% ../nbs/50_runs.ipynb #59926f1a
@@ -219,7 +218,7 @@ def milestones(steps: int, batch: int) -> list[int]: # rising; the last one is `
     doubled = (math.ceil(1000*2**k/batch) for k in itertools.count())
     return [*itertools.takewhile(lambda step: step < steps, doubled), steps]
 
-# %% ../nbs/50_runs.ipynb #af1e86d5
+# %% ../nbs/50_runs.ipynb #c6018407
 def curve_file(run: Run, out: Path) -> Path: return Path(out)/'runs'/run.training/f'curve-{run.called(run.protocol.name)}.json'
 
 def measured_point(run: Run, step: int, model, store: Path, out: Path, quiet: bool) -> dict:
@@ -229,9 +228,10 @@ def measured_point(run: Run, step: int, model, store: Path, out: Path, quiet: bo
     found = evaluate(model, store, network, run.protocol, quiet, judges/'seen')
     with replacing(folder/'samples.gif') as file: save(model.sample(8, generator=step_generator(0, 0)), file, columns=4)
     spent = json.loads((find(folder)[0]).read_text())['core seconds']
-    return {'step': step, 'clips': step*run.batch, 'core seconds': spent, 'gates': gates(model), 'code': code_version()} | found
+    return {'step': step, 'clips': step*run.batch, 'core seconds': spent, 'gates': gates(model),
+            'commit': commit(), 'code': code_version(), 'hardware': hardware()} | found
 
-# %% ../nbs/50_runs.ipynb #5cd43496
+# %% ../nbs/50_runs.ipynb #90bdb6d1
 SHOWN = {'prior': ('FID', 'precision', 'recall', 'IS', 'IS action'), 'posterior': ('FID', 'precision', 'recall'),
          'reconstruction': ('PSNR', 'PSNR still', 'SSIM', 'motion'), 'swap': ('subject', 'action')}
 
@@ -239,11 +239,11 @@ def condensed(point: dict) -> dict:
     "What a record keeps of one point of the curve."
     scores = {kind: {name: point[kind][name] for name in names if name in point[kind]}
               for kind, names in SHOWN.items() if kind in point}
-    return {name: point[name] for name in ('step', 'clips', 'core seconds', 'gates', 'code')} | scores
+    return {name: point[name] for name in ('step', 'clips', 'core seconds', 'gates', 'code', 'hardware')} | scores
 
-# %% ../nbs/50_runs.ipynb #78667ce7
+# %% ../nbs/50_runs.ipynb #a8563759
 def measure(run: Run, out: Path, # folder of the queue
-            records: Path, # where its record goes, with pictures of samples
+            records: Path, # where its record goes, with a picture of samples
             minutes: float = math.inf, # of training, at most; an evaluation begins before they are over, or at the next call
             quiet: bool = False, watch: Callable | None = None, # no progress bars; see train
            ) -> dict | None: # the record; None if time ran out, or a signal came
@@ -263,17 +263,15 @@ def measure(run: Run, out: Path, # folder of the queue
             with replacing(file) as new: new.write_text(json.dumps(curve))
         return write_record(run, model, curve, read_log(folder), clips, records)
 
-# %% ../nbs/50_runs.ipynb #d72d530a
+# %% ../nbs/50_runs.ipynb #e392877b
 def write_record(run: Run, model, curve: list[dict], log: list[dict], clips: ClipStore, records: Path) -> dict:
-    "Write record and pictures of a finished run."
+    "Write the record of a finished run, and a moving picture of four new clips."
     last = next(point for point in curve if point['step'] == run.steps)
     record = {'format': FORMAT, 'run': run.name, **asdict(run), 'data': clips.index['dataset'], 'key': data_key(run.data),
               'config': model.config, 'parameters': {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
-              'store': clips.record(), 'commit': commit(), 'hardware': hardware(), **last,
+              'store': clips.record(), **last,
               'curve': [condensed(point) for point in curve if point['step'] <= run.steps],
               'log': [row for row in log if row['step'] <= run.steps][::max(1, run.steps//400)]}
-    shown = model.sample(8, generator=step_generator(0, 0))
-    with replacing(Path(records)/f'{run.name}.png') as file: Image.fromarray(strip(shown[:4], every=3)).save(file)
-    with replacing(Path(records)/f'{run.name}.gif') as file: save(shown, file, columns=4, zoom=1)
+    with replacing(Path(records)/f'{run.name}.gif') as file: save(model.sample(4, generator=step_generator(0, 0)), file, columns=4, zoom=1)
     with replacing(Path(records)/f'{run.name}.json') as file: file.write_text(json.dumps(record, indent=1))
     return record
