@@ -338,7 +338,7 @@ def cut_video(how: str, # see crop_box
     still = 0
     if need and not ranges: ranges, still = passes(frames, need)
     elif not ranges: ranges = [(1, len(frames))]
-    pieces = [(r, frames[max(r[0], 1)-1:r[1]]) for r in ranges]
+    pieces = [((a, b), frames[max(a, 1)-1:b]) for a, b in ranges]
     return [(r, cut_out(p, crop_box(p, how), size) if len(p) else p) for r, p in pieces], fps, problem, still
 
 # %% ../nbs/06_datasets.ipynb #7062e976
