@@ -75,9 +75,10 @@ class LeanAttention(torch.autograd.Function):
 def attend(q: Tensor, k: Tensor, v: Tensor, # (B, other axes..., tokens, C/8) twice, (B, other axes..., tokens, C)
           ) -> Tensor: # like v
     "Softmax of q k^T, times v, by the cheapest way there is."
-    narrow = v.shape[-1] - q.shape[-1]
-    if v.shape[-1] <= 4*q.shape[-1]: q, k = F.pad(q, (0, narrow)), F.pad(k, (0, narrow)) # of one width, PyTorch's fused kernel takes them
-    elif v.device.type == 'cpu' and v.shape[-2] > v.shape[-1] and not is_compiling(): # a large table of weights, and a loop that a compiler would unroll
+    tokens, narrow, wide = q.shape[-2], q.shape[-1], v.shape[-1]
+    if wide <= 4*narrow: q, k = F.pad(q, (0, wide - narrow)), F.pad(k, (0, wide - narrow)) # of one width, PyTorch's fused kernel takes them
+    elif tokens <= wide: return (q @ k.mT).softmax(-1) @ v # a small table of weights
+    elif v.device.type == 'cpu' and not is_compiling(): # a large one, and a loop that a compiler would unroll
         return LeanAttention.apply(*(a.flatten(0, -3) for a in (q, k, v))).view(v.shape)
     return F.scaled_dot_product_attention(q, k, v, scale=1.)
 
@@ -105,7 +106,7 @@ class AxisAttention(nn.Module):
         then = [] if weight is None else [(weight[..., 0, 0].T, weight.new_zeros(weight.shape[1]) if bias is None else bias)]
         weights, biases = zip(*self.maps(then))
         maps = grow_time(x, cat(weights).T[..., None, None], cat(biases), KEEP).unflatten(3, x.v.shape[3:])
-        q, k, v, *rest = maps.split([len(b) for b in biases], 1)
+        q, k, v, *rest = (part.movedim(-1, 1) for part in maps.movedim(1, -1).split([len(b) for b in biases], -1)) # gradients stay channels last
         y = attend(*(to_tokens(part, self.axes) for part in (q, k, v)))
         whole = rest[0] if then else fuse(*x)
         return whole + self.back(y, whole.shape, self.axes)

@@ -142,10 +142,11 @@ def grow_time(x: Parts, weight: Tensor, bias: Tensor | None, how: tuple, # (C + 
              ) -> Tensor: # (B, C'', T', H*W)
     "Transposed convolution along time, of each part alone."
     beside = 0 if x.s is None else x.s.shape[1]
-    grown = lambda part, bias: F.conv_transpose2d(part, weight[beside:], bias, (how[1], 1), (how[2], 0))
+    grown = lambda part: F.conv_transpose2d(part, weight[beside:], None, (how[1], 1), (how[2], 0))
     pixels, motion = (x.t[..., None], None) if x.v is None else (fold_pixels(x.v), x.t)
-    y = grown(pixels, bias if motion is None else None)
-    if motion is not None: y += grown(motion[..., None], bias) # here the bias costs nothing
+    y = grown(pixels)
+    if motion is not None: y += grown(motion[..., None])
+    if bias is not None: y += bias[:, None, None] # not by the convolution: there the bias's gradient is slow
     if beside: y += still(x.s, pixels.shape[2], weight[:beside], how)
     return y
 
