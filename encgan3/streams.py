@@ -89,9 +89,10 @@ class Layer(nn.Sequential):
     def linear(self) -> tuple[Tensor, Tensor | None]: # weight, bias
         "The linear part: all but the rectifier in evaluation, the convolution without its bias in training."
         conv, norm = self[0], self[1]
-        if norm.training: return conv.weight, None
+        weight = conv.weight # asked for once: each time is a power iteration of spectral normalisation
+        if norm.training: return weight, None
         scale = norm.weight*(norm.running_var + norm.eps).rsqrt()
-        return conv.weight*scale.view(-1, *[1]*(conv.weight.ndim - 2)), norm.bias + scale*(conv.bias - norm.running_mean)
+        return weight*scale.view(-1, *[1]*(weight.ndim - 2)), norm.bias + scale*(conv.bias - norm.running_mean)
 
     def finish(self, y: Tensor) -> Tensor: # what the linear part gives; overwritten in evaluation
         "The rest."
