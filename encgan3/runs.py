@@ -81,7 +81,7 @@ def data_key(data: str) -> str:
     store = ClipStore(data, None)
     return f'{store.index["dataset"]}-{store.sha256[:8]}'
 
-# %% ../nbs/50_runs.ipynb #84fca3e7
+# %% ../nbs/50_runs.ipynb #781a0e62
 @dataclass(frozen=True)
 class Run:
     "One training and its evaluation."
@@ -93,6 +93,9 @@ class Run:
     batch: int
     precision: str = 'no' # or 'bf16'
     protocol: Protocol = PROTOCOLS['judge']
+
+    def __post_init__(self):
+        if self.precision not in ('no', 'bf16'): raise InputError(f'precision={self.precision!r}: a run is known by it; take no (float32) or bf16')
 
     @property
     def training(self) -> str: return self.called(f'{self.batch}')

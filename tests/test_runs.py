@@ -7,11 +7,13 @@ import psutil
 import pytest
 
 from encgan3 import protocols
+from encgan3.checkpoints import checkpoints
 from encgan3.datasets import prepare, write_standin
 from encgan3.figures import weizmann_takes
-from encgan3.runs import Run, listing, read_records, training_lock
 from encgan3.files import is_held
 from encgan3.protocols import PROTOCOLS
+from encgan3.runs import Run, listing, read_records, training_lock
+from encgan3.workers import reproduce
 
 KILLS = int(os.environ.get('ENCGAN3_KILLS', 3))
 QUEUE = '''
@@ -95,6 +97,22 @@ def test_one_signal_stops_all_of_it_and_says_so(home):
     assert process.returncode == 128 + signal.SIGINT and 'core hours' in said and 'missing' in said
     assert not list((home/'stopped').glob('records/*.json'))
 
+def test_a_training_that_is_stopped_says_so_and_goes_on(home):
+    "So that in `encgan3 train ... && encgan3 save ...` nothing unfinished is saved."
+    command = [Path(sys.executable).with_name('encgan3'), 'train', '--data', home/'store', '--out', home/'run', '--preset', 'micro',
+               '--set', 'attention=false', '--batch', '2']
+    process = subprocess.Popen([*command, '--steps', '100000'], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    limit = time.monotonic() + 300
+    while not (home/'run'/'log.jsonl').exists():
+        assert process.poll() is None and time.monotonic() < limit
+        time.sleep(.1)
+    process.terminate()
+    said, _ = process.communicate(timeout=120)
+    made = json.loads((checkpoints(home/'run')[-1]/'state.json').read_text())['step']
+    assert process.returncode == 128 + signal.SIGTERM and said.endswith(f'{made} steps\n')
+    again = subprocess.run([*command, '--steps', str(made + 1)], capture_output=True, text=True)
+    assert again.returncode == 0 and again.stdout.endswith(f'{made + 1} steps\n')
+
 def test_a_listing_beside_a_worker_disturbs_nobody(home):
     "Whoever looks takes the lock for a moment; whoever works waits for it, and does not skip the run."
     run = Run('VGAN', str(home/'store'), 5, 'micro', 1, 2, protocol=PROTOCOLS['random'])
@@ -105,7 +123,6 @@ def test_a_listing_beside_a_worker_disturbs_nobody(home):
     lock.touch()
     prober = subprocess.Popen([sys.executable, '-c', probing, lock], stdout=subprocess.PIPE)
     prober.stdout.readline()
-    from encgan3.workers import reproduce
     assert reproduce([run], home/'seen', home/'seen'/'records', quiet=True) == [run.name]
     prober.kill()
     prober.wait()
