@@ -22,6 +22,7 @@ from .checkpoints import checkpoints, open_log, resume, save_checkpoint
 from .clips import InputError
 from .datasets import ClipStore, companions
 from .files import locked, sweep
+from .precision import chosen_precision
 
 # %% ../nbs/21_training.ipynb #93f5de00
 def step_generator(seed: int, step: int, rank: int = 0, # of the run; which update; which process
@@ -166,9 +167,8 @@ def prepare_run(model: nn.Module, store, run: Path, batch: int, seed: int, augme
     return accelerator, model.optimizers(), json.loads(json.dumps(agree))
 
 # %% ../nbs/21_training.ipynb #3246bf72
-def set_up(model: nn.Module, precision: str, compiler: str, recompute: bool): # see train
+def set_up(model: nn.Module, compiler: str, recompute: bool): # see train
     "Check and apply what changes the cost of a step, not its mathematics; InputError for what doesn't exist."
-    if precision not in ('no', 'bf16'): raise InputError(f'precision={precision!r}: take no (float32) or bf16')
     if compiler and compiler not in COMPILERS: raise InputError(f'compiler={compiler!r}: take {", ".join(COMPILERS)}')
     staged = [part for part in model.children() if hasattr(part, 'recompute')]
     if recompute and not staged: raise InputError(f'recompute: {type(model).__name__} has no stages that could run again; leave it out')
@@ -178,7 +178,7 @@ def set_up(model: nn.Module, precision: str, compiler: str, recompute: bool): # 
 # %% ../nbs/21_training.ipynb #d5e49f7d
 def clips_of(store, batch: int, generator: torch.Generator, flip: bool, shift: int, same: tuple[str, ...], # see train
             ) -> tuple[Tensor, Tensor | None]: # clips; with `same`, the first frames of their companions
-    "What one step is trained on; a companion is mirrored and moved as its clip is."
+    "What one step is trained on; a companion, another clip with the same factors, is mirrored and moved as its clip is."
     indices = store.draw(batch, generator)
     clip = store.clips(indices)
     if same: clip = torch.cat([clip, store.clips(companions(store, indices, same, generator))[:, :, :1]], 2)
@@ -215,16 +215,16 @@ def train(model: nn.Module, # `.config` (dict), `.optimizers()`, `.updates(...)`
           run: Path, # folder of log and checkpoints; a run that is there already goes on
           steps: int | None, batch: int = 8, seed: int = 0, # steps in all, None: no end; clips a step; seed of the run
           save_every: int = 500, log_every: int = 10, minutes: float = float('inf'), # steps, steps; stop after this time
-          precision: str = 'no', # 'no' (float32) or 'bf16'; see train_step
+          precision: str = 'no', # 'no' (float32), 'bf16' (see train_step), or 'auto', what is faster here
           compiler: str = '', recompute: bool = False, # mode of torch.compile, see COMPILERS; run the generator's stages again, to save memory
-          flip: bool = False, shift: int = 0, # see augment
-          same: tuple[str, ...] = (), # factors: the content code comes from a frame of another clip with the same ones
+          flip: bool = False, shift: int = 0, same: tuple[str, ...] = (), # see augment; factors of a companion, see clips_of
           watch: Callable | None = None, quiet: bool = False, # called as watch(step, terms, model) at every log entry; no bar
          ) -> int: # steps made in all
     "Train until `steps`, time or a signal ends it; InputError for a run of another configuration, or of another process."
     options = {'flip': flip, 'shift': shift, 'same': same}
-    set_up(model, precision, compiler, recompute)
+    set_up(model, compiler, recompute)
     accelerator, optimizers, agree = prepare_run(model, store, run, batch, seed, options)
+    precision = chosen_precision(precision, accelerator.device)
     with alone(run, accelerator), stop_asked() as stop, training_mode(model):
         state = resume(run, {'model': model}, optimizers, agree, {'config': getattr(model, 'defaults', {})})
         clock, step, saved = Clock(state.get('core seconds', 0), minutes), state['step'], state['step'] if checkpoints(run) else None
