@@ -18,7 +18,8 @@ from .latents import sum_rows, swap_grid
 from .model import EncGAN3
 from .records import held_out, history, provenance, record_of
 from .show import interleave, save
-from .training import plot_log, read_log, step_generator, train
+from .checkpoints import read_log
+from .training import plot_log, step_generator, train
 
 # %% ../nbs/69_demo.ipynb #66cf6ce9
 def film_again(out: Path, size: int) -> ClipStore:

@@ -8,22 +8,22 @@ __all__ = ['fuse', 'G3']
 # %% ../nbs/11_g3.ipynb #a5f54803
 from torch import Tensor, cat, nn
 
-from .streams import SpatialStream, TemporalStream, VideoStream, begun, draw_seed
+from .streams import Parts, SpatialStream, TemporalStream, VideoStream, begun, draw_seed
 
 # %% ../nbs/11_g3.ipynb #14ffa4b7
 def fuse(s: Tensor | None, # content, (B, C, H, W), or None: stream off
          t: Tensor | None, # motion, (B, C, T), or None: stream off
-         v: Tensor, # video, (B, C, T, H, W)
+         v: Tensor | None, # video, (B, C, T, H, W), or None: motion alone
         ) -> Tensor: # (B, 2C, T, H, W), or (B, C, T, H, W) without content
     "Add the motion at every pixel, then lay the content of every frame beside it (channels first)."
-    if t is not None: v = v + t[..., None, None]
+    if t is not None: v = t[..., None, None] if v is None else v + t[..., None, None]
     if s is None: return v
     v, s = v.permute(0, 2, 3, 4, 1), s.permute(0, 2, 3, 1)[:, None] # channels last: how v is stored, so cat needs no copies
     return cat([s.expand(-1, v.shape[1], -1, -1, -1), v], -1).permute(0, 4, 1, 2, 3)
 
 # %% ../nbs/11_g3.ipynb #5ad517b4
 class G3(nn.Module):
-    "One G3 module: the three streams grow, then content and motion are fused into the video."
+    "One G3 module: the three streams grow, and the video stream reads all three."
     def __init__(self, content: int, motion: int, video: int, # channels that come in, one number a stream
                  out: int, # channels of each stream that go out, before the fusion
                  time: tuple, space: tuple, # kernel, stride, padding along time and along space
@@ -35,7 +35,7 @@ class G3(nn.Module):
         self.V = begun(seed, 'V', VideoStream, video, out, time, space)
         self.width = out*(1 + spatial) # channels of the fused video
 
-    def forward(self, s, t, v):
-        s = self.S(s) if self.S else None
-        t = self.T(t) if self.T else None
-        return s, t, fuse(s, t, self.V(v))
+    def forward(self, x: Parts, first=None) -> Parts: # see VideoStream
+        s = self.S(x.s) if self.S else None
+        t = self.T(x.t) if self.T else None
+        return Parts(s, t, self.V(x, first))

@@ -22,7 +22,8 @@ from torch import Tensor, arange, cat, cdist
 from torch.nn.functional import normalize
 
 from .clips import FRAMES, InputError, differences, span, to_clip, window
-from .datasets import crop_box, cut_out, decode_video, prepare, write_standin
+from .crop import FIXED, crop_box, cut_out
+from .datasets import decode_video, prepare, write_standin
 from .encoder import noise
 from .figures import weizmann_takes
 from .model import EncGAN3, check_codes
@@ -263,7 +264,7 @@ class Item:
 
 def middle_clip(path: str | Path, # video file
                 size: int, # of the clip's frames, pixels
-                crop: str = 'mover', # mover, face, centre or whole
+                crop: str = FIXED, # of `crop_box`: mover, face, centre, whole ...
                ) -> Tensor: # (1, 3, 16, size, size) in [-1, 1]
     "The middle of a video; InputError if it can't be read or has fewer than 16 frames."
     frames, _, _ = decode_video(path, side=max(256, 4*size))
@@ -272,7 +273,7 @@ def middle_clip(path: str | Path, # video file
     start = (len(frames) - span(FRAMES, stride))//2
     return to_clip(window(cut_out(frames, crop_box(frames, crop), size), start, FRAMES, stride))
 
-def received(model: EncGAN3, name: str, data: bytes, crop: str = 'mover') -> Item: # name: of the file, its suffix tells what it is
+def received(model: EncGAN3, name: str, data: bytes, crop: str = FIXED) -> Item: # name: of the file, its suffix tells what it is
     "A file that someone handed over, video or codes; InputError says what is wrong with it."
     name = Path(name.replace('\\', '/')).name or 'file'
     if name.lower().endswith('.json'):

@@ -20,13 +20,14 @@ from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from safetensors.torch import load_file, save_file
 from torch import Tensor, cat, nn
 
+from .checkpoints import checkpoints
 from .clips import FRAMES, InputError, check_clip
 from .discriminators import FrameDiscriminator, VideoDiscriminator, pick_frames
 from .encoder import ContentEncoder, Gaussian, MotionEncoder, noise
 from .generator import Generator, modules
 from .losses import Weights, discriminator_loss, encoder_loss, generator_loss, literal_kl, real, reconstruction
 from .streams import begun, draw_seed
-from .training import checkpoints, recolour
+from .training import recolour
 
 # %% ../nbs/22_model.ipynb #0da6f82b
 @dataclass(frozen=True)
@@ -288,6 +289,7 @@ def fit_average(state: dict[str, Tensor], wanted: bool) -> dict[str, Tensor]:
 # %% ../nbs/22_model.ipynb #bf5bf5f2
 class EncGAN3(Editor, PyTorchModelHubMixin, library_name='encgan3', license='mit'):
     "Encoder Enabled GAN-Based Video Generator (Yang & Bors, ICIP 2022): encode, decode, reconstruct, sample, swap."
+    defaults = asdict(Config()) # what a setting was before it existed
     def __init__(self, **settings): # fields of Config
         knobs = checked(settings)
         super().__init__(knobs)

@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from torch import cat
 
+from .checkpoints import checkpoints, read_log
 from .clips import InputError
 from .losses import psnr
 from .model import SHIPPED, EncGAN3, recipe_of
-from .training import checkpoints, read_log
 
 # %% ../nbs/23_records.ipynb #5162e7bf
 def held_out(model: EncGAN3, store, # clips that were not trained on

@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from torch import Tensor, cat
 
 from .clips import FRAMES, InputError
+from .crop import FIXED
 from .latents import NOWHERE, STYLE, Directions, Edit, Item, codes_of, directions_of, edited, files, film, newest, received, row, said_of, still, text
 from .model import EncGAN3
 
@@ -115,7 +116,7 @@ def uploading(model: EncGAN3, items: list[Item], c: dict, out: dict) -> list: # 
     "Takes files of the person at the page: each becomes an item, and clip a."
     import ipywidgets as w
     button = w.FileUpload(accept='.mp4,.avi,.mov,.mkv,.webm,.gif,.json', description='your video or codes', layout=w.Layout(width='auto'))
-    crop = w.Dropdown(options=[('follow what moves', 'mover'), ('centre', 'centre'), ('face', 'face'), ('whole frame', 'whole')], tooltip='what to cut out of your video', layout=w.Layout(width='150px'))
+    crop = w.Dropdown(options=[('follow what moves', FIXED), ('follow and zoom', 'mover'), ('centre', 'centre'), ('face', 'face'), ('whole frame', 'whole')], tooltip='what to cut out of your video', layout=w.Layout(width='150px'))
     def take(_):
         for file in button.value:
             try: items.append(received(model, file['name'], bytes(file['content']), crop.value))

@@ -4,10 +4,16 @@
 
 # %% auto #0
 __all__ = ['START', 'DOUBLE', 'KEEP', 'fold_frames', 'unfold_frames', 'fold_pixels', 'grow', 'transposed', 'draw_seed', 'begun',
-           'SpatialStream', 'TemporalStream', 'VideoStream']
+           'normalised', 'Layer', 'SpatialStream', 'TemporalStream', 'Parts', 'in_parts', 'still', 'grow_time',
+           'VideoStream']
 
 # %% ../nbs/10_streams.ipynb #03be8c91
-from torch import Tensor, nn
+import hashlib
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, einsum, nn
+from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 # %% ../nbs/10_streams.ipynb #fc835d4a
@@ -50,11 +56,6 @@ def transposed(cin: int, cout: int, # channels before and after
     k, s, p = time
     return spectral_norm(nn.ConvTranspose2d(cin, cout, (k, 1), (s, 1), (p, 0)))
 
-# %% ../nbs/10_streams.ipynb #a4d149f6
-import hashlib
-
-import torch
-
 # %% ../nbs/10_streams.ipynb #97d666c3
 def draw_seed() -> int:
     "A seed from PyTorch's global generator, for the parts of a network."
@@ -68,19 +69,87 @@ def begun(seed: int, name: str, # of the network; of the part in it
         torch.manual_seed(int.from_bytes(digest[:8], 'big') >> 1)
         return make(*args, **kw)
 
+# %% ../nbs/10_streams.ipynb #b7205081
+def normalised(y: Tensor, bias: Tensor, norm: nn.modules.batchnorm._BatchNorm, # (N, C, ...); (C,); training
+              ) -> Tensor: # norm(y + bias)
+    "Batch normalisation in training, without the pass that adds a bias which the mean takes away."
+    if norm.num_batches_tracked is not None: norm.num_batches_tracked += 1
+    share = 1/norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
+    mean = norm.running_mean.clone()
+    z = F.batch_norm(y, mean, norm.running_var, norm.weight, norm.bias + 0*bias, True, share, norm.eps)
+    norm.running_mean.copy_(mean + share*bias.detach())
+    return z
+
+# %% ../nbs/10_streams.ipynb #294fead2
+class Layer(nn.Sequential):
+    "Transposed convolution, batch normalisation, rectifier."
+    def __init__(self, conv: nn.Module, norm: nn.Module): # see transposed; of as many channels
+        super().__init__(conv, norm, nn.ReLU(inplace=True))
+
+    def linear(self) -> tuple[Tensor, Tensor | None]: # weight, bias
+        "The linear part: all but the rectifier in evaluation, the convolution without its bias in training."
+        conv, norm = self[0], self[1]
+        weight = conv.weight # asked for once: each time is a power iteration of spectral normalisation
+        if norm.training: return weight, None
+        scale = norm.weight*(norm.running_var + norm.eps).rsqrt()
+        return weight*scale.view(-1, *[1]*(weight.ndim - 2)), norm.bias + scale*(conv.bias - norm.running_mean)
+
+    def finish(self, y: Tensor) -> Tensor: # what the linear part gives; overwritten in evaluation
+        "The rest."
+        return (normalised(y, self[0].bias, self[1]) if self[1].training else y).relu_()
+
+    def forward(self, x):
+        conv = self[0]
+        grown = F.conv_transpose2d if x.ndim == 4 else F.conv_transpose1d
+        return self.finish(grown(x, *self.linear(), conv.stride, conv.padding))
+
 # %% ../nbs/10_streams.ipynb #2cf0b31b
-class SpatialStream(nn.Sequential):
+class SpatialStream(Layer):
     "One layer of G_S, the content stream: an image grows, (B, C, H, W) -> (B, C', H', W')."
     def __init__(self, cin: int, cout: int, # channels before and after
                  space: tuple): # kernel, stride, padding
-        super().__init__(transposed(cin, cout, space=space), nn.BatchNorm2d(cout), nn.ReLU(inplace=True))
+        super().__init__(transposed(cin, cout, space=space), nn.BatchNorm2d(cout))
 
 # %% ../nbs/10_streams.ipynb #86677298
-class TemporalStream(nn.Sequential):
+class TemporalStream(Layer):
     "One layer of G_T, the motion stream: a sequence grows, (B, C, T) -> (B, C', T')."
     def __init__(self, cin: int, cout: int, # channels before and after
                  time: tuple): # kernel, stride, padding
-        super().__init__(transposed(cin, cout, time=time, flat=False), nn.BatchNorm1d(cout), nn.ReLU(inplace=True))
+        super().__init__(transposed(cin, cout, time=time, flat=False), nn.BatchNorm1d(cout))
+
+# %% ../nbs/10_streams.ipynb #d1c7aea5
+class Parts(NamedTuple):
+    "A clip before its fusion; None: no such part."
+    s: Tensor | None # content, beside the rest, the same in every frame, (B, C, H, W)
+    t: Tensor | None # motion, added to the video, the same at every pixel, (B, C', T)
+    v: Tensor | None # video, (B, C', T, H, W)
+
+def in_parts(clip: Parts | Tensor) -> Parts: # a Tensor: (B, C, T, H, W)
+    "A fused clip is all video."
+    return clip if isinstance(clip, Parts) else Parts(None, None, clip)
+
+# %% ../nbs/10_streams.ipynb #2f4508df
+def still(s: Tensor, # content, (B, C, H, W)
+          frames: int, weight: Tensor, how: tuple, # T; (C, C', k, 1); kernel, stride, padding along time
+         ) -> Tensor: # (B, C', T', H*W), or T' = 1: the same in all frames
+    "Transposed convolution along time of T equal frames."
+    kernel, stride, padding = how
+    taps = einsum('bcp,cok->bpko', s.flatten(2), weight[..., 0])
+    if kernel == 1: return taps.permute(0, 3, 2, 1)
+    reach = F.conv_transpose1d(taps.new_ones(1, 1, frames), torch.eye(kernel).to(taps)[None], stride=stride, padding=padding)[0]
+    return einsum('kt,bpko->btpo', reach, taps).permute(0, 3, 1, 2)
+
+def grow_time(x: Parts, weight: Tensor, bias: Tensor | None, how: tuple, # (C + C', C'', k, 1); (C'',); kernel, stride, padding
+             ) -> Tensor: # (B, C'', T', H*W)
+    "Transposed convolution along time, of each part alone."
+    beside = 0 if x.s is None else x.s.shape[1]
+    grown = lambda part: F.conv_transpose2d(part, weight[beside:], None, (how[1], 1), (how[2], 0))
+    pixels, motion = (x.t[..., None], None) if x.v is None else (fold_pixels(x.v), x.t)
+    y = grown(pixels)
+    if motion is not None: y += grown(motion[..., None])
+    if bias is not None: y += bias[:, None, None] # not by the convolution: there the bias's gradient is slow
+    if beside: y += still(x.s, pixels.shape[2], weight[:beside], how)
+    return y
 
 # %% ../nbs/10_streams.ipynb #157c2862
 class VideoStream(nn.Module):
@@ -88,11 +157,13 @@ class VideoStream(nn.Module):
     def __init__(self, cin: int, cout: int, # channels before and after
                  time: tuple, space: tuple): # kernel, stride, padding along time and along space
         super().__init__()
-        seed = draw_seed()
-        self.time = nn.Sequential(begun(seed, 'time', transposed, cin, cout, time=time), nn.BatchNorm2d(cout), nn.ReLU(inplace=True))
-        self.space = nn.Sequential(begun(seed, 'space', transposed, cout, cout, space=space), nn.BatchNorm2d(cout), nn.ReLU(inplace=True))
+        self.how, seed = time, draw_seed()
+        self.time = Layer(begun(seed, 'time', transposed, cin, cout, time=time), nn.BatchNorm2d(cout))
+        self.space = Layer(begun(seed, 'space', transposed, cout, cout, space=space), nn.BatchNorm2d(cout))
 
-    def forward(self, v):
-        b, _, _, h, w = v.shape
-        v = self.time(fold_pixels(v)).unflatten(3, (h, w))
-        return unfold_frames(self.space(fold_frames(v)), b)
+    def forward(self, x: Parts | Tensor, first=None): # first: attention before the layer, see 12_attention
+        x = in_parts(x)
+        like, linear = x.s if x.v is None else x.v, self.time.linear()
+        y = first(x, *linear).flatten(3) if first else grow_time(x, *linear, self.how)
+        frames = fold_frames(self.time.finish(y).unflatten(3, like.shape[-2:]))
+        return unfold_frames(self.space(frames), len(like))

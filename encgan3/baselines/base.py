@@ -33,7 +33,7 @@ class Method(nn.Module):
         known = {'size': 64, 'ch': 64} | self.settings
         settings.pop('method', None)
         if wrong := sorted(set(settings) - set(known)): raise InputError(f'{wrong[0]}={settings[wrong[0]]!r}: {self.method} has no such setting; it has {", ".join(known)}')
-        self.config, self.terms = {'method': self.method} | known | settings, {}
+        self.config, self.defaults, self.terms = {'method': self.method} | known | settings, known, {}
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         "The original's optimizers, by name."
