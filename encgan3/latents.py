@@ -78,13 +78,15 @@ def energy(clip: Tensor) -> Tensor: # (B, H*W), of length 1
 def inherited(made: Tensor, # N*M clips of `grid`
               contents: Tensor, # the N real clips
               motions: Tensor, # the M real clips
+              swaps: bool = False, # both are the same clips: leave out the diagonal, which holds reconstructions
              ) -> dict: # shares from 0 to 1; chance is 1/N and 1/M
     "How many clips of a grid are nearest to their own sources, in the first frame and in where they move."
     k = arange(len(made), device=made.device)
     who = cdist(made[:, :, 0].flatten(1), contents[:, :, 0].flatten(1).to(made)).argmin(1)
     what = (energy(made) @ energy(motions.to(made)).T).argmax(1)
     right = {'content': who == k//len(motions), 'motion': what == k % len(motions)}
-    return {name: hits.float().mean().item() for name, hits in right.items()}
+    counted = (k//len(motions) != k % len(motions)) | (not swaps)
+    return {name: hits[counted].float().mean().item() for name, hits in right.items()}
 
 # %% ../nbs/56_latents.ipynb #4f90066c
 def weigh(codes_a: tuple[Tensor, Tensor], # zx and zv of one clip or a batch

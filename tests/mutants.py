@@ -94,6 +94,10 @@ MUTANTS = [
     ('no spectral normalisation in G_T', '10_streams', 'return spectral_norm(nn.ConvTranspose1d(cin, cout, *time))', 'return nn.ConvTranspose1d(cin, cout, *time)'),
     ("no spectral normalisation in G_V's time", '10_streams', 'return spectral_norm(nn.ConvTranspose2d(cin, cout, (k, 1), (s, 1), (p, 0)))',
      'return nn.ConvTranspose2d(cin, cout, (k, 1), (s, 1), (p, 0))'),
+    ('beginnings without a name', '10_streams', "f'{seed} {name}'.encode()", "f'{seed}'.encode()"),
+    ('beginnings without a seed', '10_streams', "f'{seed} {name}'.encode()", "name.encode()"),
+    ('beginnings that move the global generator', '10_streams', "    with torch.random.fork_rng(devices=[]):", "    with torch.enable_grad():"),
+    ('beginnings drawn from the global generator', '10_streams', "        torch.manual_seed(int.from_bytes(digest[:8], 'big') >> 1)\n", ''),
     ('time start makes two frames', '10_streams', 'START, DOUBLE, KEEP = (4, 1, 0)', 'START, DOUBLE, KEEP = (2, 1, 0)'),
     ('no batch normalisation in G_S', '10_streams', 'transposed(cin, cout, space=space), nn.BatchNorm2d(cout), ', 'transposed(cin, cout, space=space), '),
     # 11_g3
@@ -103,8 +107,7 @@ MUTANTS = [
     ('content in the first frame alone', '11_g3', 's.expand(-1, v.shape[1], -1, -1, -1), v]',
      's.expand(-1, v.shape[1], -1, -1, -1) * (v.new_ones(v.shape[1]).cumsum(0) == 1)[:, None, None, None], v]'),
     ('content beside, but with rows and columns swapped', '11_g3', 's.permute(0, 2, 3, 1)[:, None]', 's.permute(0, 3, 2, 1).reshape(len(s), *s.shape[2:], -1)[:, None]'),
-    ('switches of content and motion exchanged', '11_g3', 'self.S = SpatialStream(content, out, space) if spatial else None\n        self.T = TemporalStream(motion, out, time) if temporal else None',
-     'self.S = SpatialStream(content, out, space) if temporal else None\n        self.T = TemporalStream(motion, out, time) if spatial else None'),
+    ('switches of content and motion exchanged', '11_g3', 'content, out, space) if spatial', 'content, out, space) if temporal', 'motion, out, time) if temporal', 'motion, out, time) if spatial'),
     ('motion left out by the module', '11_g3', 'return s, t, fuse(s, t, self.V(v))', 'return s, t, fuse(s, None, self.V(v))'),
     # 12_attention
     ("public G3AN's un-flattening", '12_attention', 'from_tokens_g3an if g3an else from_tokens', 'from_tokens if g3an else from_tokens_g3an'),
@@ -144,6 +147,7 @@ MUTANTS = [
     ('nothing left to halve', '14_encoder', 'seen < 8 or ', ''),
     ('odd sizes averaged', '14_encoder', 'if seen < 8 or size % seen: raise', 'if False: raise'),
     ('no normalisation in the encoders', '14_encoder', 'nn.BatchNorm2d(out), nn.LeakyReLU(', 'nn.LeakyReLU('),
+    ('each map normalised alone', '14_encoder', 'nn.BatchNorm2d(out), nn.LeakyReLU(', 'nn.InstanceNorm2d(out), nn.LeakyReLU('),
     # 15_discriminators
     ('no spectral normalisation in D, space', '15_discriminators', 'return spectral_norm(nn.Conv2d(cin, cout, 4, 1 if last else 2, 0 if last else 1))', 'return nn.Conv2d(cin, cout, 4, 1 if last else 2, 0 if last else 1)'),
     ('no spectral normalisation in D, time', '15_discriminators', 'return spectral_norm(nn.Conv2d(cin, cout, (kernel, 1)))', 'return nn.Conv2d(cin, cout, (kernel, 1))'),
@@ -171,6 +175,8 @@ MUTANTS = [
     ('labels exchanged', '20_losses', 'return real(x) + fake(rebuilt) + fake(new)', 'return fake(x) + real(rebuilt) + real(new)'),
     ('peak of PSNR is 1', '20_losses', '10*torch.log10(4/', '10*torch.log10(1/'),
     ('PSNR of the whole batch', '20_losses', '.square().flatten(1).mean(1))', '.square().mean().expand(len(clip)))'),
+    ('frame 0 counted once in literal sums', '20_losses', '(3*(FRAMES + 1)*size**2)', '(3*FRAMES*size**2)'),
+    ('one colour in literal sums', '20_losses', '(3*(FRAMES + 1)*size**2)', '((FRAMES + 1)*size**2)'),
     # 21_training
     ('all losses before the first update', '21_training', 'updates = model.updates(clip, optimizers, generator, *([] if frame is None else [frame]))', 'updates = iter(list(model.updates(clip, optimizers, generator)))'),
     ('mirrored upside down', '21_training', 'x.flip(-1) if m', 'x.flip(-2) if m'),
@@ -258,7 +264,26 @@ MUTANTS = [
     ('model from a preset moves global state', '22_model', 'with torch.random.fork_rng(devices=[]):', 'with torch.enable_grad():'),
     ('longer clips one step short', '22_model', '(frames - FRAMES)//4 + 1', '(frames - FRAMES)//5 + 1'),
     ('still film of the last frame', '23_records', 'clip[:, :, :1].expand_as(clip)), q.zx', 'clip[:, :, 3:4].expand_as(clip)), q.zx'),
+    ('clips of one a step', '23_records', 's["steps"]*s["batch"] for s in stages', 's["steps"] for s in stages'),
+    ('stages without discriminators counted', '23_records', "for s in stages if s['config'].get('adversarial', 1))", 'for s in stages)'),
+    ('labels of the last stage alone', '23_records', "for s in stages for factor in s.get(", "for s in stages[:1] for factor in s.get("),
+    ('recordings are stand-ins', '23_records', 'if shown["stand_in"] else "recordings"', 'if True else "recordings"'),
+    ('F-SA of the first stage', '23_records', ".get(config.get('attention'), 'no')}", ".get(stages[0]['config'].get('spatial'), 'no')}"),
+    ('faults untold', '23_records', "+ '.', *faults])", "+ '.'])"),
+    ('recipe of the first stage', '23_records', "config = sum(s['steps'] for s in stages), stages[-1]['config']", "config = sum(s['steps'] for s in stages), stages[0]['config']"),
+    ('card without provenance', '23_records', '{provenance(record)}\n\n', ''),
     ('frozen prior', '22_model', 'noise((n, self.G.motion, steps), like, generator)', '0*noise((n, self.G.motion, steps), like, generator)'),
+    ('divergences of the companion for both recipes', '22_model', "literal_kl(sizes['size'])) | RECIPES[recipe]", "literal_kl(sizes['size'])) | RECIPES['companion']"),
+    ('divergences as literal sums at 64 pixels, whatever the size', '22_model', "literal_kl(sizes['size'])", 'literal_kl(64)'),
+    ('any recipe passes', '22_model', 'if recipe not in RECIPES: raise', 'if False: raise', 'RECIPES[recipe] |', "RECIPES.get(recipe, PRINTED) |"),
+    ('a size that no generator has', '22_model', "    modules(sizes['size'])\n", ''),
+    ('a preset with a setting', '22_model', "'tiny': dict(size=32, ch=16,", "'tiny': dict(size=32, lr=3e-4, ch=16,"),
+    ('a deviation without a reason', '22_model', "    'lr': (3e-4, 'larger steps, where time allows few'),\n", '', "| {name: value for name, (value, _) in REASONS.items()}}", "| {'lr': 3e-4} | {name: value for name, (value, _) in REASONS.items()}}"),
+    ('recipe that is not the nearest', '22_model', 'nearest = min(differ', 'nearest = max(differ'),
+    ('deviations untold', '22_model', "if mine[name] != settings[name]]", "if False]"),
+    ('widths taken for deviations', '22_model', "for name in PRESETS['tiny']}\n    theirs", "for name in ('size',)}\n    theirs"),
+    ('recipe of a new model ignored', '22_model', 'asdict(configuration(preset, recipe, **changes))', 'asdict(configuration(preset, **changes))'),
+    ('discriminators begin as the generator before them lets them', '22_model', "begun(seed, 'D_V', VideoDiscriminator, c.size, c.judge_ch)", 'VideoDiscriminator(c.size, c.judge_ch)', "begun(seed, 'G', Generator,", 'Generator('),
     # 56_latents
     ('grid by columns, not rows', '56_latents', 'model.decode(zx.repeat_interleave(len(zv), 0), zv.repeat(len(zx), 1, 1))', 'model.decode(zx.repeat(len(zv), 1), zv.repeat_interleave(len(zx), 0))'),
     ('grid with roles exchanged', '56_latents', 'zx, zv = model.encode(contents).zx.mean, model.encode(motions).zv.mean', 'zx, zv = model.encode(motions).zx.mean, model.encode(contents).zv.mean'),
@@ -285,6 +310,7 @@ MUTANTS = [
     # 69_demo and 70_cli
     ('batches of samples alike', '70_cli', 'net.sample(len(some), frames, generator)', 'net.sample(len(some), frames, torch.Generator().manual_seed(seed))'),
     ('grows unasked', '70_cli', 'if grow else EncGAN3', 'if start else EncGAN3'),
+    ('recipe not passed on', '70_cli', 'EncGAN3.from_preset(preset, seed, recipe, **changes)', 'EncGAN3.from_preset(preset, seed, **changes)'),
     ('bad input exits with 1', '70_cli', 'except InputError as e: said, code = e, 2', 'except InputError as e: said, code = e, 1'),
     ('bad input is a traceback', '70_cli', 'except InputError as e: said, code = e, 2', 'except KeyError as e: said, code = e, 2'),
     ('training starts anew', '70_cli', 'ClipStore(data), out, steps, batch, seed,', "ClipStore(data), out/'run', steps, batch, seed,"),
@@ -372,7 +398,7 @@ MUTANTS = [
     # 40_baselines
     ('unknown settings pass', '40_baselines', 'if wrong := sorted(set(settings) - set(known)): raise', 'if False: raise'),
     ('17 samples are 16', '40_baselines', 'for i in range(0, n, 16)]', 'for i in range(0, 16, 16)]'),
-    ('size of the paper for every preset', '40_baselines', 'PRESETS[preset].get(name, getattr(Config, name))', 'getattr(Config, name)'),
+    ('size of the paper for every preset', '40_baselines', 'PRESETS[preset][name] for', "PRESETS['paper64'][name] for"),
     # 41_vgan
     # 41_vgan
     ('VGAN of 32 frames', '41_vgan', '(FRAMES//2**in_time, 1, 0)', '(2*FRAMES//2**in_time, 1, 0)'),
@@ -477,6 +503,7 @@ MUTANTS = [
     ('hours for minutes', '50_workers', "'m': 1, 'h': 60}", "'m': 60, 'h': 1}"),
     # 56_latents, files and stills
     ('still of the frame before', '56_latents', '[min(frame, clip.shape[2] - 1)]', '[max(0, min(frame, clip.shape[2]) - 1)]'),
+    ('reconstructions counted as swaps', '56_latents', '| (not swaps)', '| True'),
     ('still without its maps', '56_latents', 'return png(strip(with_maps(clip, maps)[:, :, [min(', 'return png(strip(clip[:, :, [min('),
     ('no file to save without PyAV', '56_latents', "except ImportError: video = '' # no PyAV", "except ImportError: return ''"),
     ('MP4 of every other frame', '56_latents', 'mp4(with_maps(item.clip, maps), zoom=zoom)', 'mp4(with_maps(item.clip[:, :, ::2], maps), zoom=zoom)'),
@@ -487,6 +514,7 @@ MUTANTS = [
     ('last frames of a longer film out of reach', '56_sliders', 'max(item.clip.shape[2] for item in three) - 1', 'min(item.clip.shape[2] for item in three) - 1'),
     ('old files can be saved', '56_sliders', "out['links'].add_class('old'); rested()", 'rested()'),
     ('files are made at once', '56_sliders', "rested = newest(telling(keep, out['said']), rest)", "rested = newest(telling(keep, out['said']), None)"),
+    ('markup about the model', '56_sliders', "out['about'].value = text(about)", "out['about'].value = about"),
     ('maps of the picture before', '56_sliders', 'show((a, b, made, maps))', 'show((a, b, made, now[-1] if now else maps))'),
     ('steps along one code taken for the other', '56_sliders', "if k.startswith(code + ' ')", "if k.startswith('z')"),
     # 57_hires
