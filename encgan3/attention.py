@@ -76,7 +76,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, # (B, other axes..., tokens, C/8) tw
           ) -> Tensor: # like v
     "Softmax of q k^T, times v, by the cheapest way there is."
     tokens, narrow, wide = q.shape[-2], q.shape[-1], v.shape[-1]
-    if wide <= 4*narrow: q, k = F.pad(q, (0, wide - narrow)), F.pad(k, (0, wide - narrow)) # of one width, PyTorch's fused kernel takes them
+    if wide <= 4*narrow: q, k, v = F.pad(q, (0, wide - narrow)), F.pad(k, (0, wide - narrow)), v.contiguous() # as PyTorch's fused kernel wants them
     elif tokens <= wide: return (q @ k.mT).softmax(-1) @ v # a small table of weights
     elif v.device.type == 'cpu' and not is_compiling(): # a large one, and a loop that a compiler would unroll
         return LeanAttention.apply(*(a.flatten(0, -3) for a in (q, k, v))).view(v.shape)

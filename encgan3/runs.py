@@ -221,8 +221,10 @@ def milestones(steps: int, batch: int) -> list[int]: # rising; the last one is `
     doubled = (math.ceil(1000*2**k/batch) for k in itertools.count())
     return [*itertools.takewhile(lambda step: step < steps, doubled), steps]
 
-# %% ../nbs/50_runs.ipynb #c6018407
-def curve_file(run: Run, out: Path) -> Path: return Path(out)/'runs'/run.training/f'curve-{run.called(run.protocol.name)}.json'
+# %% ../nbs/50_runs.ipynb #33ec4e82
+def curve_file(run: Run, out: Path) -> Path:
+    "Where the points of a run's curve lie."
+    return Path(out)/'runs'/run.training/f'curve-{run.called(run.protocol.name)}.json'
 
 def measured_point(run: Run, step: int, model, store: Path, out: Path, quiet: bool) -> dict:
     "One point of a run's curve, and its moving picture."
