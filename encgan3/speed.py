@@ -462,11 +462,11 @@ def read_speed(file: Path) -> dict:
         raise InputError(f'{file}: not a record of speed; make one with encgan3 speed --out FILE')
     return record
 
-# %% ../nbs/61_speed.ipynb #6d3541bf
 def fits(memory: dict, gigabytes: float) -> int: # of memory_of; 10^9 bytes of the device
     "Largest batch whose step stays within nine tenths of a memory; 0: none."
     return max(0, int((.9e9*gigabytes - memory['fixed'])//memory['clip']))
 
+# %% ../nbs/61_speed.ipynb #6d3541bf
 def plot_record(record: dict):
     "Matplotlib figure: each network's time beside its floor, and fast beside plain."
     from matplotlib.figure import Figure

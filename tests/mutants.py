@@ -118,9 +118,6 @@ MUTANTS = [
      's.expand(-1, v.shape[1], -1, -1, -1) * (v.new_ones(v.shape[1]).cumsum(0) == 1)[:, None, None, None], v]'),
     ('content beside, but with rows and columns swapped', '11_g3', 's.permute(0, 2, 3, 1)[:, None]', 's.permute(0, 3, 2, 1).reshape(len(s), *s.shape[2:], -1)[:, None]'),
     ('switches of content and motion exchanged', '11_g3', 'content, out, space) if spatial', 'content, out, space) if temporal', 'motion, out, time) if temporal', 'motion, out, time) if spatial'),
-    ('motion left out by the module', '11_g3', 'return s, t, fuse(s, t, self.V(v))', 'return s, t, fuse(s, None, self.V(v))'),
-    ('switches of content and motion exchanged', '11_g3', 'self.S = SpatialStream(content, out, space) if spatial else None\n        self.T = TemporalStream(motion, out, time) if temporal else None',
-     'self.S = SpatialStream(content, out, space) if temporal else None\n        self.T = TemporalStream(motion, out, time) if spatial else None'),
     ('motion left out by the module', '11_g3', 'return Parts(s, t, self.V(x, first))', 'return Parts(s, None, self.V(x, first))'),
     # 12_attention
     ('next layer applied to what attention adds alone', '12_attention', 'whole = rest[0] if then else fuse(*x)', 'whole = 0*rest[0] if then else fuse(*x)'),
