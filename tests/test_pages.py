@@ -5,7 +5,7 @@ import pytest
 
 from pages import code_cells, is_export, is_off, notebooks, read, settings, source
 
-KILOBYTES = dict.fromkeys(('03_synthetic', '04_figures', '05_faces', '51_train', '51_samples', '56_latents', '57_hires', '58_two_people', '69_demo', 'index'), 1000) # a picture is the point there
+KILOBYTES = dict.fromkeys(('03_synthetic', '04_figures', '05_faces', '51_train', '51_samples', '52_table1', '54_table3', '56_latents', '57_hires', '58_two_people', '69_demo', 'index'), 1000) # a picture is the point there
 EXPORT_LINES, LESSON_LINES, CELLS, WORDS = 30, 16, 50, 120
 RANDOM = re.compile(r'torch\.(rand|randn|randint|randperm)\(|np\.random\.(rand|randn|randint|normal|uniform)\(|\brandom\.(random|choice)\(')
 SEEDED = re.compile(r'manual_seed|generator=|seed')
