@@ -15,9 +15,11 @@ import torch
 from .datasets import WEIZMANN, ClipStore, prepare, write_standin
 from .figures import weizmann_takes
 from .latents import sum_rows, swap_grid
-from .model import EncGAN3, held_out
+from .model import EncGAN3
+from .records import held_out, history, provenance, record_of
 from .show import interleave, save
-from .training import plot_log, read_log, step_generator, train
+from .checkpoints import read_log
+from .training import plot_log, step_generator, train
 
 # %% ../nbs/69_demo.ipynb #66cf6ce9
 def film_again(out: Path, size: int) -> ClipStore:
@@ -73,7 +75,7 @@ def write_page(out: Path, captions: dict[str, str], record: dict):
     table = f'<tr>{cells(["", *names], "th")}</tr>' + ''.join(f'<tr>{cells([f"{shown}, {when}", *record[when][shown].values()])}</tr>' for shown in record['before'] for when in ('before', 'after'))
     figures = ''.join(f'<figure><img src="{name}" alt="{escape(text)}"><figcaption>{escape(text)}</figcaption></figure>' for name, text in captions.items())
     (out/'index.html').write_text(f"""<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>EncGAN3 demo</title><style>{STYLE}</style><h1>EncGAN3 demo</h1><p>{escape(record['data'])} Started from {escape(record['start'])}, trained {record['steps']} steps.</p>
+<title>EncGAN3 demo</title><style>{STYLE}</style><h1>EncGAN3 demo</h1><p>{escape(record['data'])} Started from {escape(record['start'])}, trained {record['steps']} steps. {escape(record['provenance'])}</p>
 <table>{table}</table><p>PSNR in dB, of reconstructions and of the first frame standing still; divergences (KL) in nats.</p>{figures}</html>""", encoding='utf-8')
 
 # %% ../nbs/69_demo.ipynb #8fe92184
@@ -87,7 +89,7 @@ def demo(out: Path = Path('demo'), # folder to write; a demo that is there is re
     "Data, training, pictures, page: see `make demo`."
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    model = EncGAN3.from_preset('tiny') if from_scratch else EncGAN3.from_pretrained(SHIPPED_MODEL)
+    model = EncGAN3.from_preset('tiny', recipe='companion') if from_scratch else EncGAN3.from_pretrained(SHIPPED_MODEL)
     data, shown = get_data(out, videos, model.knobs.size)
     measured = lambda: {name: held_out(model, store, 50) for name, store in shown.items()}
     record = {'start': 'random weights' if from_scratch else f'the shipped weights {SHIPPED_MODEL}',
@@ -95,6 +97,8 @@ def demo(out: Path = Path('demo'), # folder to write; a demo that is there is re
     shutil.rmtree(out/'run', ignore_errors=True)
     record['steps'] = train(model, data, out/'run', None, minutes=minutes, log_every=1, same=('subject',))
     record['after'] = measured()
+    stages = [] if from_scratch else record_of(SHIPPED_MODEL)['stages']
+    record['provenance'] = provenance({'stages': stages + history(out/'run')[0], 'shown': data.record()})
     captions = pictures(model, {name: one_each(store) for name, store in shown.items()}, out)
     plot_log(read_log(out/'run')).savefig(out/'training.png')
     write_page(out, captions | {'training.png': 'The minute of training.'}, record)

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['AMOUNTS', 'G3AN', 'View', 'last_layer', 'look', 'fingerprint', 'Network', 'RandomNetwork', 'membership', 'ActionNet',
-           'marginal', 'accuracies', 'cut', 'starts', 'there_and_back', 'TimeSplit', 'draw', 'windows', 'vary', 'fit',
-           'save_classifier', 'second_takes', 'held_out', 'train_classifier', 'is_config', 'load_classifier', 'why_not',
-           'read_weights', 'load_weights', 'cached', 'torchvision_network', 'Bottleneck', 'ResNeXt101',
-           'resnext_network']
+           'marginal', 'accuracies', 'cut', 'starts', 'there_and_back', 'film_numbers', 'TimeSplit', 'draw', 'windows',
+           'vary', 'fit', 'save_classifier', 'second_takes', 'held_out', 'trained', 'on_new_pairs', 'train_classifier',
+           'is_config', 'load_classifier', 'why_not', 'read_weights', 'load_weights', 'cached', 'torchvision_network',
+           'Bottleneck', 'ResNeXt101', 'resnext_network']
 
 # %% ../nbs/30_features.ipynb #0cbb3eb3
 import hashlib, json, math, re
@@ -25,11 +25,12 @@ from tqdm.auto import trange
 
 from .clips import FRAMES, InputError, check_clip, span, to_clip
 from .datasets import ClipStore, sha256_of
+from .files import new_folder
 from .discriminators import widths
 from .model import SHIPPED, load_strictly, read_model
 from .streams import fold_frames, unfold_frames
 from .synthetic import Take, seed_of
-from .training import new_folder, step_generator
+from .training import step_generator
 
 # %% ../nbs/30_features.ipynb #0918c47e
 @dataclass(frozen=True)
@@ -178,11 +179,22 @@ def there_and_back(t: np.ndarray, n: int) -> np.ndarray:
     t = t % (2*n - 2)
     return np.minimum(t, 2*n - 2 - t)
 
+def film_numbers(videos: list[dict], # index entries of a store
+                ) -> np.ndarray: # (N,) numbers, counted as the films come
+    "Which film each video shows: one of its own, or that of its mirror image."
+    films = {}
+    for k, v in enumerate(videos):
+        who = {f: value for f, value in v['factors'].items() if f != 'mirrored'}
+        films[k] = tuple(sorted(who.items())) if 'mirrored' in v['factors'] else k
+    numbers = {film: i for i, film in enumerate(dict.fromkeys(films.values()))}
+    return np.array([numbers[film] for film in films.values()])
+
 # %% ../nbs/30_features.ipynb #9d4ce546
 class TimeSplit:
     "All videos of a clip store, cut in time, with the classes that the factors' values make."
     def __init__(self, store: ClipStore, factors: tuple[str, ...], # such as ('subject', 'action')
-                 whole: bool = False): # hold nothing out
+                 whole: bool = False, # hold nothing out in time
+                 pairs: bool = False): # train on the store's split `train` alone
         self.whole, self.store = whole, (store := store if store.split is None else ClipStore(store.folder, None, stride=store.stride))
         known = set.intersection(*({*v['factors']} for v in store.videos))
         if not factors or not known.issuperset(factors): raise InputError(f'{store.folder}: no factors {", ".join(factors)}: take some of {", ".join(sorted(known))}')
@@ -193,7 +205,8 @@ class TimeSplit:
         lengths = np.array([v['length'] for v in store.videos])
         self.lengths = {'train': lengths if whole else np.array([*map(cut, lengths.tolist())])}
         self.lengths['test'] = lengths - self.lengths['train']
-        late = np.arange(len(lengths)) % 2 == 1 # every other video: its first part is held out
+        self.known = [k for k, v in enumerate(store.videos) if v['split'] == 'train' or not pairs] # videos to train on
+        late = film_numbers(store.videos) % 2 == 1 # every other film: its first part is held out
         self.firsts = {'train': store.firsts + late*self.lengths['test'], 'test': store.firsts + ~late*self.lengths['train']}
 
     def rows(self, part: str, k: int, start: int, # train or test, which video, where in the stretch
@@ -207,17 +220,19 @@ class TimeSplit:
 # %% ../nbs/30_features.ipynb #2181c687
 def draw(split: TimeSplit, n: int, generator: torch.Generator) -> tuple[np.ndarray, Tensor]: # (n, 16), (n,)
     "Rows of windows to train on, and their labels: a video, a stretch of its part and a start, each drawn uniformly."
-    videos, rows = torch.randint(len(split.labels), (n,), generator=generator), []
+    videos, rows = torch.tensor(split.known)[torch.randint(len(split.known), (n,), generator=generator)], []
     for k, u in zip(videos.tolist(), torch.rand(n, 3, generator=generator, dtype=torch.float64)):
         part, pick = int(split.lengths['train'][k]), lambda i, many: int(u[i]*many)
         length = part if split.whole else FRAMES + pick(0, part - FRAMES + 1)
         rows.append(split.rows('train', k, pick(1, starts(length, split.store.stride)), pick(2, part - length + 1), length))
     return np.stack(rows), split.labels[videos]
 
-def windows(split: TimeSplit, part: str = 'test', most: int = 5) -> tuple[np.ndarray, Tensor]: # (N, 16), (N,)
+def windows(split: TimeSplit, part: str = 'test', most: int = 5,
+            of: list | None = None, # numbers of the videos; None: all
+           ) -> tuple[np.ndarray, Tensor]: # (N, 16), (N,)
     "Rows of at most so many windows of every video's part, spread evenly, and their labels."
     rows, videos = [], []
-    for k in split.lengths[part].nonzero()[0].tolist():
+    for k in split.lengths[part].nonzero()[0].tolist() if of is None else of:
         n = starts(int(split.lengths[part][k]), split.store.stride)
         for start in np.unique(np.linspace(0, n - 1, min(most, n)).round().astype(int)).tolist():
             rows.append(split.rows(part, k, start))
@@ -263,7 +278,6 @@ def fit(net: ActionNet, split: TimeSplit, steps: int, batch: int, lr: float, see
         optimizer.zero_grad(), loss.backward(), optimizer.step(), schedule.step()
     net.cpu().eval()
 
-# %% ../nbs/30_features.ipynb #442dc12a
 def save_classifier(folder: str | Path, net: ActionNet, record: dict) -> dict: # the record, with the weights' SHA-256
     "Write a classifier and what is known about it."
     with new_folder(folder) as new:
@@ -286,29 +300,45 @@ def held_out(split: TimeSplit, test: ClipStore | None) -> tuple[Tensor, Tensor]:
     if test and (test.sha256 == split.store.sha256 or test.size != split.store.size): raise InputError(f'{test.folder}: give other recordings, with frames of {split.store.size} pixels')
     return other.clips(rows), torch.tensor([split.classes.index(other.classes[i]) for i in labels.tolist()])
 
-# %% ../nbs/30_features.ipynb #0fbb7f1e
+def trained(split: TimeSplit, ch: int, # base width, see ActionNet
+            seed: int, **settings) -> Network: # settings: see fit
+    "A new classifier, trained; its weights are rounded to half precision, as they are saved."
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = ActionNet(split.classes, split.store.size, ch)
+    fit(net, split, seed=seed, **settings)
+    return Network(net.half().float(), '', '', View(split.store.size), classes=split.classes)
+
+def on_new_pairs(store: ClipStore, factors: tuple[str, ...], **settings) -> dict: # settings: see trained
+    "Accuracy on the pairs that the store holds out, of a classifier that was trained without them; InputError if it holds none out."
+    split = TimeSplit(store, factors, whole=True, pairs=True)
+    new = sorted({*range(len(split.labels))}.difference(split.known))
+    if not new or not split.known: raise InputError(f'{store.folder}: nothing to train on or nothing held out: prepare all of its videos')
+    rows, labels = windows(split, 'train', of=new)
+    return accuracies(trained(split, **settings)(split.clips(rows))[1], labels, split.classes) | {'windows': len(labels)}
+
+# %% ../nbs/30_features.ipynb #0fcdac11
 def train_classifier(store: ClipStore, # all of its videos are used, whatever its split
                      factors: tuple[str, ...], # ('subject', 'action') for Table 2, ('action',) for Table 4
                      folder: str | Path, # to write
                      steps: int = 1200, batch: int = 32, lr: float = 3e-3, ch: int = 16, seed: int = 0, # ch: see ActionNet
                      test: ClipStore | None = None, # second recordings; None: the store is cut in time
+                     pairs: bool = False, # train another one without the held-out pairs, to measure it on them: twice the time
                      quiet: bool = False, # no progress bar
                      **amounts: float, # of what vary does, where they differ from AMOUNTS
                     ) -> dict: # the record
     "Train a data set's own classifier and save it with its record; `InputError` for factors or amounts that don't exist."
     if wrong := sorted(amounts.keys() - AMOUNTS): raise InputError(f'{wrong[0]}={amounts[wrong[0]]}: no such amount: there are {", ".join(AMOUNTS)}')
     split, amounts = TimeSplit(store, tuple(factors), whole=test is not None), AMOUNTS | amounts
+    settings = dict(steps=steps, batch=batch, lr=lr, ch=ch, seed=seed) | amounts
     clips, labels = held_out(split, test)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = ActionNet(split.classes, store.size, ch)
-    fit(net, split, steps, batch, lr, seed, quiet, **amounts)
-    judge = Network(net.half().float(), '', '', View(store.size), classes=split.classes)
+    extra = {'accuracy on held-out pairs': on_new_pairs(split.store, tuple(factors), quiet=quiet, **settings)} if pairs else {}
+    judge = trained(split, quiet=quiet, **settings)
     shown = {'as they are': clips, 'blurred': vary(clips, torch.Generator(), blur=1.).clamp(-1, 1)}
-    return save_classifier(folder, net, {
+    return save_classifier(folder, judge.net, {
         'factors': list(factors), 'K': len(split.classes), 'accuracy on held-out windows': {k: accuracies(judge(x)[1], labels, split.classes) for k, x in shown.items()},
-        'windows held out': len(labels), 'held out': cut.__doc__ if test is None else test.record(), 'videos trained on whole': int((split.lengths['test'] == 0).sum()),
-        'settings': dict(steps=steps, batch=batch, lr=lr, ch=ch, seed=seed) | amounts, 'data': split.store.record()})
+        **extra, 'windows held out': len(labels), 'held out': cut.__doc__ if test is None else test.record(), 'videos trained on whole': int((split.lengths['test'] == 0).sum()),
+        'settings': settings, 'data': split.store.record()})
 
 # %% ../nbs/30_features.ipynb #3cf8a886
 def is_config(c) -> bool:
@@ -329,7 +359,8 @@ def load_classifier(folder: str | Path, # that train_classifier wrote, or a name
     except (OSError, ValueError): raise InputError(f'{here}: record.json is missing or damaged: copy the folder again') from None
     sha256 = sha256_of(here/'model.safetensors')
     if not isinstance(record, dict) or record.get('sha256') != sha256: raise InputError(f'{here}: record.json is about other weights: copy the folder again')
-    about = {key: record.get(key) for key in ('factors', 'accuracy on held-out windows', 'settings', 'data')}
+    keys = 'factors', 'accuracy on held-out windows', 'accuracy on held-out pairs', 'settings', 'data'
+    about = {key: record[key] for key in keys if key in record}
     return Network(net, 'ActionNet', 'mean over positions of the last hidden layer', View(config['size']), here.name, sha256, config['classes'], about)
 
 # %% ../nbs/30_features.ipynb #88053abb

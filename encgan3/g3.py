@@ -8,7 +8,7 @@ __all__ = ['fuse', 'G3']
 # %% ../nbs/11_g3.ipynb #a5f54803
 from torch import Tensor, cat, nn
 
-from .streams import Parts, SpatialStream, TemporalStream, VideoStream
+from .streams import Parts, SpatialStream, TemporalStream, VideoStream, begun, draw_seed
 
 # %% ../nbs/11_g3.ipynb #14ffa4b7
 def fuse(s: Tensor | None, # content, (B, C, H, W), or None: stream off
@@ -29,9 +29,10 @@ class G3(nn.Module):
                  time: tuple, space: tuple, # kernel, stride, padding along time and along space
                  spatial: bool = True, temporal: bool = True): # Table 4: has it G_S, has it G_T
         super().__init__()
-        self.S = SpatialStream(content, out, space) if spatial else None
-        self.T = TemporalStream(motion, out, time) if temporal else None
-        self.V = VideoStream(video, out, time, space)
+        seed = draw_seed()
+        self.S = begun(seed, 'S', SpatialStream, content, out, space) if spatial else None
+        self.T = begun(seed, 'T', TemporalStream, motion, out, time) if temporal else None
+        self.V = begun(seed, 'V', VideoStream, video, out, time, space)
         self.width = out*(1 + spatial) # channels of the fused video
 
     def forward(self, x: Parts, first=None) -> Parts: # see VideoStream

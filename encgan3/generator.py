@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from .attention import FSA
 from .clips import InputError
 from .g3 import G3
-from .streams import DOUBLE, KEEP, START, Parts, fold_frames, unfold_frames
+from .streams import DOUBLE, KEEP, START, Parts, begun, draw_seed, fold_frames, unfold_frames
 
 # %% ../nbs/13_generator.ipynb #eea0fd7c
 MODULES = {32: 4, 64: 5, 128: 6} # frame size in pixels -> G3 modules
@@ -84,15 +84,15 @@ class Generator(nn.Module):
                  attention: bool | str = True, # F-SA (Table 3); 'g3an': with the axes swapped as released
                  spatial: bool = True, temporal: bool = True): # G_S, G_T (Table 4)
         super().__init__()
-        self.size, self.content, self.motion = size, content, motion
+        self.size, self.content, self.motion, seed = size, content, motion, draw_seed()
         widths, layers = (content, motion, content + motion), []
         for i in range(modules(size)):
             out = int(ch*WIDTH[i])
-            layers.append(G3(*widths, out, TIME[i], SPACE[i], spatial, temporal))
+            layers.append(begun(seed, f'g3.{i}', G3, *widths, out, TIME[i], SPACE[i], spatial, temporal))
             widths = (out, out, layers[-1].width)
         self.g3, self.at = nn.ModuleList(layers), attention_at(size)
-        self.fsa = FSA(self.g3[self.at - 1].width, attention == 'g3an') if attention else None
-        self.to_rgb = Colours(widths[2])
+        self.fsa = begun(seed, 'fsa', FSA, self.g3[self.at - 1].width, attention == 'g3an') if attention else None
+        self.to_rgb = begun(seed, 'to_rgb', Colours, widths[2])
         self.recompute = False # True: run each stage again in the backward pass, and keep less
 
     def stage(self, i: int, x: Parts) -> Parts:

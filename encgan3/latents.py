@@ -22,7 +22,8 @@ from torch import Tensor, arange, cat, cdist
 from torch.nn.functional import normalize
 
 from .clips import FRAMES, InputError, differences, span, to_clip, window
-from .datasets import crop_box, cut_out, decode_video, prepare, write_standin
+from .crop import FIXED, crop_box, cut_out
+from .datasets import decode_video, prepare, write_standin
 from .encoder import noise
 from .figures import weizmann_takes
 from .model import EncGAN3, check_codes
@@ -77,13 +78,15 @@ def energy(clip: Tensor) -> Tensor: # (B, H*W), of length 1
 def inherited(made: Tensor, # N*M clips of `grid`
               contents: Tensor, # the N real clips
               motions: Tensor, # the M real clips
+              swaps: bool = False, # both are the same clips: leave out the diagonal, which holds reconstructions
              ) -> dict: # shares from 0 to 1; chance is 1/N and 1/M
     "How many clips of a grid are nearest to their own sources, in the first frame and in where they move."
     k = arange(len(made), device=made.device)
     who = cdist(made[:, :, 0].flatten(1), contents[:, :, 0].flatten(1).to(made)).argmin(1)
     what = (energy(made) @ energy(motions.to(made)).T).argmax(1)
     right = {'content': who == k//len(motions), 'motion': what == k % len(motions)}
-    return {name: hits.float().mean().item() for name, hits in right.items()}
+    counted = (k//len(motions) != k % len(motions)) | (not swaps)
+    return {name: hits[counted].float().mean().item() for name, hits in right.items()}
 
 # %% ../nbs/56_latents.ipynb #4f90066c
 def weigh(codes_a: tuple[Tensor, Tensor], # zx and zv of one clip or a batch
@@ -261,7 +264,7 @@ class Item:
 
 def middle_clip(path: str | Path, # video file
                 size: int, # of the clip's frames, pixels
-                crop: str = 'mover', # mover, face, centre or whole
+                crop: str = FIXED, # of `crop_box`: mover, face, centre, whole ...
                ) -> Tensor: # (1, 3, 16, size, size) in [-1, 1]
     "The middle of a video; InputError if it can't be read or has fewer than 16 frames."
     frames, _, _ = decode_video(path, side=max(256, 4*size))
@@ -270,7 +273,7 @@ def middle_clip(path: str | Path, # video file
     start = (len(frames) - span(FRAMES, stride))//2
     return to_clip(window(cut_out(frames, crop_box(frames, crop), size), start, FRAMES, stride))
 
-def received(model: EncGAN3, name: str, data: bytes, crop: str = 'mover') -> Item: # name: of the file, its suffix tells what it is
+def received(model: EncGAN3, name: str, data: bytes, crop: str = FIXED) -> Item: # name: of the file, its suffix tells what it is
     "A file that someone handed over, video or codes; InputError says what is wrong with it."
     name = Path(name.replace('\\', '/')).name or 'file'
     if name.lower().endswith('.json'):

@@ -22,7 +22,9 @@ from PIL import Image, ImageOps
 from torch import Tensor, cat
 
 from .clips import FRAMES, InputError, span, to_clip, to_frames, window_starts
-from .datasets import SAFE, ClipStore, crop_box, cut_out, decode_video, prepare, replacing, write_video
+from .crop import crop_box, cut_out
+from .datasets import SAFE, ClipStore, decode_video, prepare, write_video
+from .files import replacing
 from .latents import NOWHERE, STYLE, Directions, Edit, Item, change, codes_of, link, newest, said_of, text
 from .losses import psnr
 from .model import EncGAN3

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PROTOCOLS', 'Protocol', 'real_windows', 'in_batches', 'seen', 'scores', 'compare', 'made_by', 'rebuilt_by', 'swapped',
-           'seen_once', 'evaluate', 'fits', 'judge_of', 'network_of', 'protocol_named']
+           'seen_once', 'check_size', 'evaluate', 'fits', 'judge_of', 'network_of', 'protocol_named']
 
 # %% ../nbs/32_protocols.ipynb #242d27db
 import hashlib, json
@@ -18,10 +18,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .clips import FRAMES, InputError
-from .datasets import STANDINS, ClipStore, replacing
+from .crop import FIXED
+from .datasets import STANDINS, ClipStore, read_store
+from .files import locked, replacing
 from .features import Network, RandomNetwork, load_classifier, marginal, resnext_network, torchvision_network, train_classifier
 from .metrics import bootstrap, frechet_distance, inception_score, kernel_distance, motion_correlation, precision_recall, ssim, swap_scores
-from .model import SHIPPED, held_out
+from .model import SHIPPED
+from .records import held_out
 from .training import step_generator
 
 # %% ../nbs/32_protocols.ipynb #8fafed70
@@ -120,6 +123,12 @@ def seen_once(network: Network, store: ClipStore, chosen: list[int], # window nu
     return found['features'], found.get('probabilities')
 
 # %% ../nbs/32_protocols.ipynb #405ab1cf
+def check_size(model, folder: Path): # a network of any method, a clip store
+    "`InputError` if they are of different size: better now than after a judge was trained for it."
+    ours, theirs = getattr(model, 'config', {}).get('size'), read_store(folder)[0]['size']
+    if ours not in (None, theirs):
+        raise InputError(f'{folder}: its frames are {theirs} pixels wide and the model makes {ours}; prepare it with size={ours}')
+
 def evaluate(model, # of any method
              folder: Path, # clip store
              network: Network,
@@ -128,6 +137,7 @@ def evaluate(model, # of any method
              cache: Path | None = None, # folder that keeps what the network sees in real clips
             ) -> dict: # protocol, network, real, prior; with an encoder also posterior, reconstruction and swap
     "Measure a model; the result says how."
+    check_size(model, folder)
     store, model = ClipStore(folder, protocol.split, stride=protocol.stride), model.eval()
     real = seen_once(network, store, real_windows(store, protocol), 'real', cache, quiet)
     drawn = store.draw(min(protocol.clips, len(real[0])), step_generator(protocol.seed, -3)).tolist()
@@ -149,7 +159,9 @@ def fits(judge: Path, store: ClipStore) -> bool:
     source = lambda name: STANDINS[name].source if name in STANDINS else name
     pairs = lambda all_factors: {tuple(f.get(k) for k in ('subject', 'action')) for f in all_factors}
     stand_in = source(data.get('dataset')) == source(store.index['dataset']) and pairs(classes) == pairs(v['factors'] for v in store.videos)
-    same = all(data.get(k) == (store.stride if k == 'stride' else store.index[k]) for k in ('stand_in', 'size', 'crop', 'stride'))
+    meant = lambda crop: FIXED if crop == 'mover' else crop # in records from before the mover was zoomed to
+    mine = {k: store.index[k] for k in ('stand_in', 'size')} | dict(stride=store.stride, crop=meant(store.index['crop']))
+    same = mine == {k: data.get(k) for k in mine} | dict(crop=meant(data.get('crop')))
     return same and (stand_in if store.index['stand_in'] else data.get('sha256') == store.sha256)
 
 def judge_of(folder: Path, # clip store
@@ -164,7 +176,8 @@ def judge_of(folder: Path, # clip store
         if fits(place, store): return load_classifier(place)
     does = {tuple(v['factors'].get(k) for k in ('subject', 'action')) for v in store.videos}
     if len({subject for subject, _ in does}) == len(does): raise InputError(f'{folder}: nobody in it does two things, so subject and action can not be told apart; take another protocol, such as kinetics or random')
-    train_classifier(store, ('subject', 'action'), mine, quiet=quiet, **settings)
+    with locked(mine.with_suffix('.lock'), wait=float('inf')): # who comes second finds it made
+        if not fits(mine, store): train_classifier(store, ('subject', 'action'), mine, quiet=quiet, **settings)
     return load_classifier(mine)
 
 # %% ../nbs/32_protocols.ipynb #ef4f75c5

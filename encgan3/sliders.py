@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from torch import Tensor, cat
 
 from .clips import FRAMES, InputError
+from .crop import FIXED
 from .latents import NOWHERE, STYLE, Directions, Edit, Item, codes_of, directions_of, edited, files, film, newest, received, row, said_of, still, text
 from .model import EncGAN3
 
@@ -46,7 +47,7 @@ def outputs(size: int = 32) -> dict: # name -> ipywidgets; size: pixels of a fra
     "What the page shows."
     import ipywidgets as w
     films = {k: w.Image(format='gif', layout=w.Layout(width=f'{size*max(1, 160//size)}px', max_width='100%')).add_class(f'film-{k}') for k in ('a', 'b', 'edited')}
-    lines = {k: w.HTML() for k in ('name a', 'name b', 'said', 'news')}
+    lines = {k: w.HTML() for k in ('name a', 'name b', 'said', 'news', 'about')}
     return films | lines | {'strip': w.Image(format='png', layout=w.Layout(width='100%', max_width='512px')).add_class('film-strip'), 'links': w.HTML(layout=w.Layout(min_height='32px'))}
 
 def arranged(c: dict, out: dict, upload: list, reset): # ipywidgets.VBox
@@ -62,7 +63,7 @@ def arranged(c: dict, out: dict, upload: list, reset): # ipywidgets.VBox
                   layout=w.Layout(width='520px', max_width='100%')).add_class('seen')
     right = w.VBox([head('Clips'), c['a'], c['b'], w.HBox(upload, layout=w.Layout(**wrap)), out['news'], head('Mix'), *[c[k] for k in ('content', 'motion', 'plus', 'scale')],
                     *([head('Directions'), *along] if along else []), head('Length'), c['frames'], c['seed']], layout=w.Layout(width='412px', max_width='100%'))
-    page = w.VBox([w.HTML(STYLE), w.HBox([left, right], layout=w.Layout(**wrap))])
+    page = w.VBox([w.HTML(STYLE), w.HBox([left, right], layout=w.Layout(**wrap)), out['about']])
     page.add_class('encgan3')
     return page
 
@@ -115,7 +116,7 @@ def uploading(model: EncGAN3, items: list[Item], c: dict, out: dict) -> list: # 
     "Takes files of the person at the page: each becomes an item, and clip a."
     import ipywidgets as w
     button = w.FileUpload(accept='.mp4,.avi,.mov,.mkv,.webm,.gif,.json', description='your video or codes', layout=w.Layout(width='auto'))
-    crop = w.Dropdown(options=[('follow what moves', 'mover'), ('centre', 'centre'), ('face', 'face'), ('whole frame', 'whole')], tooltip='what to cut out of your video', layout=w.Layout(width='150px'))
+    crop = w.Dropdown(options=[('follow what moves', FIXED), ('follow and zoom', 'mover'), ('centre', 'centre'), ('face', 'face'), ('whole frame', 'whole')], tooltip='what to cut out of your video', layout=w.Layout(width='150px'))
     def take(_):
         for file in button.value:
             try: items.append(received(model, file['name'], bytes(file['content']), crop.value))
@@ -130,6 +131,7 @@ def explorer(model: EncGAN3,
              clips: Tensor, # at least one, (N, 3, T, H, W) in [-1, 1]
              names: list[str] | None = None, # N; None: their numbers
              known: Directions | None = None, # None: of these clips, without labels
+             about: str = '', # one line on the model
              wait: float | None = .02, # seconds, as in `newest`; files to save wait 25 times as long
             ): # ipywidgets.VBox; .controls, .outputs and .upload are its parts by name
     "Sliders over `edited`; InputError unless each clip has a name and fits the model."
@@ -139,6 +141,7 @@ def explorer(model: EncGAN3,
     items = [Item(name, clip, codes_of(model, clip)) for name, clip in zip(names, clips.split(1))]
     known = known or directions_of(*(cat(z) for z in zip(*(item.codes for item in items))))
     c, out, button = controls(names, clips.shape[2], known), outputs(clips.shape[-1]), w.Button(description='reset', tooltip='all settings as at the beginning')
+    out['about'].value = text(about)
     (draw, show), start = drawing(model, items, known, c, out, wait and 25*wait), {k: control.value for k, control in c.items()}
     def reset(_):
         for k, x in start.items(): c[k].value = x

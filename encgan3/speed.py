@@ -423,7 +423,7 @@ def measure(preset: str = 'small', batch: int = 8, repeats: int = 5, # how often
     if best == 'bf16': models['fast, bfloat16'] = (deepcopy(fast), best)
     if compiler:
         models['fast, compiled'] = (deepcopy(fast), best)
-        set_up(models['fast, compiled'][0], best, compiler, recompute=False)
+        set_up(models['fast, compiled'][0], compiler, recompute=False)
     passes = {who: passes_of(model, batch, accelerator, precision) for who, (model, precision) in models.items()}
     groups = [{f'{what}, {who}': passes[who][what] for who in passes} for what in ('one clip', 'batch', 'step')] # a clip isn't timed with caches cold from a step
     timed = lambda *groups: {name: seconds for calls in groups for name, seconds in medians(calls, device, repeats).items()}

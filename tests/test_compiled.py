@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from encgan3.training import checkpoints, pack, train
+from encgan3.checkpoints import checkpoints, pack
+from encgan3.training import train
 
 
 class Clips:

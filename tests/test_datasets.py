@@ -11,11 +11,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from scipy.io import savemat
 
-from encgan3 import datasets
+from encgan3 import datasets, strips
 from encgan3.clips import InputError
-from encgan3.datasets import (ClipStore, decode_video, download, each, prepare, read_sequences, read_video, replacing, unpack,
+from encgan3.datasets import (ClipStore, decode_video, download, each, prepare, read_sequences, read_video, unpack,
                               write_sequences, write_standin, write_video)
+from encgan3.files import replacing
+from encgan3.strips import read_mask, read_strip, unpack_masks
+from real import real_data
 
 av = pytest.importorskip('av')
 
@@ -214,7 +219,6 @@ def test_rest_goes_on(tmp_path, good):
 
 def test_mixed_folder(tmp_path):
     "Landscape, portrait, a GIF, upper case, several rates."
-    from PIL import Image
     write_video(tmp_path/'in'/'a.MP4', movie(40, 60, 90), 30)
     write_video(tmp_path/'in'/'b.mkv', movie(40, 90, 50), 24)
     gif = [Image.fromarray(f) for f in movie(40, 30, 60)]
@@ -266,6 +270,158 @@ def test_sequence_list_round_trip(tmp_path):
     back = read_sequences(tmp_path/'list.txt')
     assert len(back) == 600 and sum(map(bool, back.values())) == 7
     for t in takes: assert back[os.path.basename(t.file).removesuffix('_uncomp.avi')] == [tuple(r) for r in t.sequences]
+
+# Weizmann's strips and silhouettes
+
+def write_strip(path, frames=33, side=8, seed=0, kind='PNG'):
+    "A strip of noise, as MoCoGAN stores it."
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, frames*side, 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert('RGBA' if kind == 'PNG' else 'RGB').save(path, kind)
+    return path
+
+def write_masks(path, **films):
+    "A file like classification_masks.mat; films are (rows, columns, frames)."
+    savemat(path, {'original_masks': films})
+    return path
+
+def person(frames=33): # a block that stands in a scene of 9 x 12
+    mask = np.zeros((9, 12, frames), np.uint8)
+    mask[2:8, 4:7] = 1
+    return mask
+
+def said(call, *args, **kw):
+    "The one line with which a call is refused."
+    with pytest.raises(InputError) as e: call(*args, **kw)
+    assert '\n' not in str(e.value)
+    return str(e.value)
+
+def put(dataset, source, folder, **kw): return prepare(dataset, source, folder, **dict(size=16, workers=0, progress=False) | kw)
+
+def test_no_strips(tmp_path):
+    "A missing folder says where the strips come from; so does one without strips. Nothing is written."
+    (tmp_path/'in').mkdir()
+    for source in ('absent', 'in'):
+        line = said(put, 'weizmann-strips', tmp_path/source, tmp_path/'store')
+        assert source in line and 'git clone https://github.com/sergeytulyakov/mocogan' in line
+    assert 'git clone' in said(put, 'weizmann-strips', None, tmp_path/'store')
+    write_strip(tmp_path/'in'/'2'/'00000000.jpg')
+    assert '0/00000002.jpg' in said(put, 'weizmann-strips', tmp_path/'in', tmp_path/'store')
+    assert os.listdir(tmp_path) == ['in']
+
+def test_bad_strips_are_listed(tmp_path):
+    "A width that is no multiple, a damaged, a short and a foreign file; what is good is kept, alone nothing is."
+    whole = write_strip(tmp_path/'in'/'0'/'00000002.jpg').read_bytes()
+    Image.new('RGB', (8*33 + 1, 8)).save(tmp_path/'in'/'0'/'00000003.jpg', 'PNG')
+    (tmp_path/'in'/'0'/'00000010.jpg').write_bytes(whole[:len(whole)//2])
+    write_strip(tmp_path/'in'/'0'/'00000011.jpg', 30)
+    write_strip(tmp_path/'in'/'0'/'holiday.jpg')
+    store = put('weizmann-strips', tmp_path/'in', tmp_path/'store')
+    assert [v['factors'] for v in store.videos] == [dict(subject='shahar', action='wave1', mirrored='no')]
+    reasons = {q['file']: q['reason'] for q in store.index['quarantine']}
+    words = {'3': '265 is no multiple of 8', '10': 'damaged', '11': '30 are there, a window needs 31', 'holiday': 'not like'}
+    assert len(reasons) == 4 and all(word in reasons[f'0/{int(n):08}.jpg' if n.isdigit() else f'0/{n}.jpg'] for n, word in words.items())
+    for good_or_foreign in ('00000002', 'holiday'): (tmp_path/'in'/'0'/f'{good_or_foreign}.jpg').unlink()
+    assert '00000003.jpg' in said(put, 'weizmann-strips', tmp_path/'in', tmp_path/'new') and not (tmp_path/'new').exists()
+
+@pytest.mark.parametrize('seed', range(40))
+def test_strips_with_flipped_bytes(tmp_path, seed):
+    "Whatever a damaged strip holds, it ends in frames or in an InputError."
+    path, rng = write_strip(tmp_path/'a.jpg', kind=('PNG', 'JPEG')[seed % 2]), np.random.default_rng(seed)
+    data = bytearray(path.read_bytes())
+    for i in rng.integers(0, len(data) if seed % 4 < 2 else 60, 4): data[i] = rng.integers(256)
+    path.write_bytes(data)
+    try: assert read_strip(path).shape[3] == 3
+    except InputError as e: assert '\n' not in str(e) and 'a.jpg' in str(e)
+
+def test_strip_bomb_and_other_formats(tmp_path):
+    "Sizes are refused before they unfold; formats that were not asked for are not opened."
+    Image.new('L', (6000, 6000)).save(tmp_path/'bomb.jpg', 'PNG')
+    assert 'exceeds' in said(read_strip, tmp_path/'bomb.jpg') and (tmp_path/'bomb.jpg').stat().st_size < 200_000
+    for kind in ('GIF', 'TIFF', 'BMP'):
+        Image.new('RGB', (16, 8)).save(tmp_path/'other.jpg', kind)
+        assert 'no picture' in said(read_strip, tmp_path/'other.jpg')
+
+def test_masks_of_other_forms(tmp_path):
+    "Without the field, with other things in it, with names that lead elsewhere: one line with the file, nothing written."
+    savemat(tmp_path/'aligned.mat', {'aligned_masks': {'ido_walk': person()}})
+    savemat(tmp_path/'array.mat', {'original_masks': person()})
+    write_masks(tmp_path/'flat.mat', ido_walk=person()[..., 0])
+    savemat(tmp_path/'cells.mat', {'original_masks': {'ido_walk': np.array([{'a': 1}, 'b'], object)}})
+    savemat(tmp_path/'old.mat', {'original_masks': np.ones((3, 4))}, format='4')
+    evil = write_masks(tmp_path/'evil.mat', xxx_owned=person()).read_bytes()
+    (tmp_path/'evil.mat').write_bytes(evil.replace(b'xxx_owned', b'../owned\0'))
+    (tmp_path/'hdf5.mat').write_bytes(b'MATLAB 7.3 MAT-file'.ljust(124) + b'\0\x02IM' + bytes(400) + b'\x89HDF\r\n\x1a\n')
+    there = sorted(os.listdir(tmp_path))
+    for name in there + ['absent.mat']:
+        line = said(put, 'weizmann-masks', tmp_path/name, tmp_path/'store')
+        assert name in line and 'classification_masks.mat' in line
+    assert sorted(os.listdir(tmp_path)) == there
+
+def test_masks_that_are_short_or_unknown(tmp_path):
+    "A film shorter than a clip and one by a stranger are listed; alone, they are refused with the name of the file that was given."
+    file = write_masks(tmp_path/'m.mat', lena_run1=person(28), bob_walk=person(), eli_jack=np.zeros((9, 12, 40), np.uint8), ido_walk=person())
+    store = put('weizmann-masks', file, tmp_path/'store')
+    assert [(v['file'], v['length'], v['split']) for v in store.videos] == [('ido_walk', 33, 'train')]
+    reasons = {q['file']: q['reason'] for q in store.index['quarantine']}
+    assert '28 are there, a window needs 31' in reasons['lena_run1'] and 'not like' in reasons['bob_walk'] and 'nobody' in reasons['eli_jack']
+    for films in (dict(lena_run1=person(28)), dict(bob_walk=person())):
+        line = said(put, 'weizmann-masks', write_masks(tmp_path/'n.mat', **films), tmp_path/'new')
+        assert str(tmp_path/'n.mat') in line and '/.new' not in line and not (tmp_path/'new').exists()
+
+@pytest.mark.parametrize('seed', range(12))
+def test_masks_with_flipped_bytes(tmp_path, seed):
+    "A damaged .mat file ends in silhouettes or in an InputError, whatever happens to its reader."
+    file, rng = write_masks(tmp_path/'m.mat', ido_walk=person(), eli_jack=person(40)), np.random.default_rng(seed)
+    data = bytearray(file.read_bytes())
+    for i in rng.integers(124, len(data) if seed % 2 else 400, 6): data[i] = rng.integers(256)
+    file.write_bytes(data)
+    try: films = [np.load(f, allow_pickle=False) for f in unpack_masks(file, tmp_path/'out', 30).iterdir()]
+    except InputError as e: assert '\n' not in str(e) and 'm.mat' in str(e)
+    else: assert all(f.dtype == bool and f.ndim == 3 for f in films)
+
+@pytest.mark.parametrize('act,word', [('while True: pass', 'seconds'), ('import os; os.kill(os.getpid(), 11)', 'code -11'),
+                                      ('np.ones(2**33, np.uint8)', 'MemoryError'), ("sys.exit('a\\nb')", 'b: give')])
+def test_reader_of_masks_that_hangs_or_dies(tmp_path, monkeypatch, act, word):
+    "The reader is another process, so what happens to it is one line here."
+    monkeypatch.setattr(strips, 'UNFOLD', strips.UNFOLD.replace('warnings.simplefilter', act + '\nwarnings.simplefilter'))
+    assert word in said(unpack_masks, write_masks(tmp_path/'m.mat', ido_walk=person()), tmp_path/'out', 3 if word == 'seconds' else 60)
+    assert not [*(tmp_path/'out').iterdir()]
+
+def test_silhouettes_are_whole(tmp_path):
+    "All of the real ones: nothing cut off, one size, the person in the middle, and the box nearly filled."
+    folder, shares = unpack_masks(real_data('weizmann-masks/mask.mat'), tmp_path/'films'), []
+    for path in sorted(folder.iterdir()):
+        mask, frames = np.load(path), read_mask(path)[..., 0]
+        assert (frames > 0).sum() == mask.sum() and frames.shape == (len(mask), frames.shape[1], frames.shape[1])
+        shares.append((frames > 0).any(0).any(1).mean()) # of the height
+        middle = (frames > 0).sum(1) @ np.arange(frames.shape[2])/(frames > 0).sum((1, 2))/frames.shape[2]
+        assert np.abs(middle - .5).max() < .25, path.name
+    assert len(shares) == 93 and min(shares) > .85
+
+def test_order_of_people(tmp_path):
+    "The strips are as long as the silhouettes of the same people, and in another order they are not."
+    where, masks = real_data('weizmann-strips'), unpack_masks(real_data('weizmann-masks/mask.mat'), tmp_path/'films')
+    lengths = {path.name: len(np.load(path, mmap_mode='r')) for path in masks.iterdir()}
+    found = {tuple(strips.strip_factors(p).values()): len(read_strip(p)) for p in where.rglob('*.jpg')}
+    assert len(found) == 72 and sum(found.values()) == 5290
+    assert all(n == lengths[f'{subject}_{action}'] for (subject, action, _), n in found.items())
+    order = strips.PEOPLE
+    for a in range(9):
+        for b in range(a): # two people exchanged
+            other = {**dict(zip(order, order)), order[a]: order[b], order[b]: order[a]}
+            assert any(n != lengths[f'{other[subject]}_{action}'] for (subject, action, _), n in found.items())
+
+def test_real_strips(tmp_path):
+    "Counts of the whole set; mirror images are mirror images; held out is one pair for each action, with its mirror image."
+    store = put('weizmann-strips', real_data('weizmann-strips'), tmp_path/'store')
+    assert (len(store.videos), len(store.array), len(store)) == (72, 5290, 3130) and not store.index['quarantine']
+    for a, b in zip(store.videos[::2], store.videos[1::2]):
+        assert a['factors'] | {'mirrored': 'yes'} == b['factors'] and a['split'] == b['split']
+    a, b = (read_strip(real_data(f'weizmann-strips/0/{n:08}.jpg')) for n in (2, 3))
+    assert np.array_equal(a[:, :, ::-1], b) and a.shape == (61, 64, 64, 3)
+    held = [(v['factors']['action'], v['factors']['subject']) for v in store.videos if v['split'] == 'test']
+    assert len(held) == 8 and sorted({*held}) == [('bend', 'daria'), ('jack', 'denis'), ('wave1', 'shahar'), ('wave2', 'daria')]
 
 # archives and downloads
 

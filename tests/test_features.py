@@ -11,9 +11,11 @@ from torch import nn
 
 from encgan3 import features
 from encgan3.clips import InputError
-from encgan3.datasets import ClipStore, sha256_of
-from encgan3.features import (AMOUNTS, RandomNetwork, ResNeXt101, TimeSplit, draw, load_classifier, load_weights, read_weights, resnext_network,
-                              torchvision_network, train_classifier, windows)
+from encgan3.datasets import ClipStore, prepare, sha256_of
+from encgan3.features import (AMOUNTS, RandomNetwork, ResNeXt101, TimeSplit, accuracies, draw, held_out, load_classifier, load_weights, read_weights,
+                              resnext_network, torchvision_network, train_classifier, windows)
+from encgan3.protocols import judge_of
+from real import real_data
 
 def net(): return nn.Sequential(nn.Conv3d(3, 4, 2), nn.BatchNorm3d(4), nn.Flatten(), nn.Linear(4, 5))
 
@@ -207,6 +209,28 @@ def test_weights_of_another_classifier(trained, tmp_path):
     shutil.copytree(trained[0], tmp_path/'y')
     torch.save(state, tmp_path/'y'/'model.safetensors')
     refused(load_classifier, tmp_path/'y')
+
+def test_held_out_pairs(store, tmp_path):
+    "A second network is measured on them; a store that holds none out is refused before anything is trained."
+    record = train_classifier(store, ('subject', 'action'), tmp_path/'x', steps=3, batch=4, ch=2, pairs=True, quiet=True)
+    assert record['accuracy on held-out pairs']['windows'] == 5 and load_classifier(tmp_path/'x').record()['accuracy on held-out pairs']
+    shutil.copytree(store.folder, tmp_path/'all')
+    (tmp_path/'all'/'index.json').write_text((store.folder/'index.json').read_text().replace('"test"', '"train"'))
+    said = refused(train_classifier, ClipStore(tmp_path/'all'), ('subject', 'action'), tmp_path/'y', pairs=True)
+    assert 'nothing held out' in said and not (tmp_path/'y').exists()
+
+def test_judge_of_the_strips(tmp_path):
+    "The shipped one is found for a store that is prepared anew, is as right as its record says, and has seen no mirror image of what it is measured on."
+    store = prepare('weizmann-strips', real_data('weizmann-strips'), tmp_path/'store', size=32, workers=0, progress=False)
+    judge = judge_of(store.folder, tmp_path/'judges', True)
+    assert judge.weights == 'judge-weizmann-strips-32' and not (tmp_path/'judges').exists()
+    split = TimeSplit(store, ('subject', 'action'))
+    clips, labels = held_out(split, None)
+    found, said = accuracies(judge(clips)[1], labels, judge.classes), judge.record()['accuracy on held-out windows']['as they are']
+    assert found['class'] >= .95 and all(abs(found[k] - said[k]) < .02 for k in said) and judge.record()['accuracy on held-out pairs']['windows'] == 40
+    part = {(k, name): store.array[(a := split.firsts[name][k]):a + split.lengths[name][k]] for k in range(72) for name in ('train', 'test')}
+    for k in range(0, 72, 2):
+        for name in ('train', 'test'): assert np.array_equal(part[k, name][:, :, ::-1], part[k + 1, name])
 
 def test_stores_that_cannot_be_judged(store, tmp_path):
     assert 'colour' in refused(train_classifier, store, ('colour',), tmp_path/'x')

@@ -61,7 +61,7 @@ def test_nothing_that_runs_what_it_reads(path):
 
 def test_training_needs_no_extras():
     "Training runs on a bare PyTorch image."
-    extras = 'av ipywidgets IPython nbdev fastcore execnb imageio pooch jupyterlab'.split()
+    extras = 'av scipy ipywidgets IPython nbdev fastcore execnb imageio pooch jupyterlab'.split()
     bare = f'import sys; sys.modules |= dict.fromkeys({extras}); import {LIB}.model, {LIB}.training'
     done = subprocess.run([sys.executable, '-c', bare], capture_output=True, text=True, cwd=root)
     assert not done.returncode, done.stderr

@@ -14,13 +14,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..clips import FRAMES, InputError
-from ..model import PRESETS, Config, find, load_strictly, read_model
+from ..model import PRESETS, find, load_strictly, read_model
 
 # %% ../../nbs/40_baselines.ipynb #9600927d
 def size_of(preset: str) -> dict: # size and ch
     "Frame size and base width of a preset; InputError for an unknown one."
     if preset not in PRESETS: raise InputError(f'preset={preset!r}: unknown; choose one of {", ".join(PRESETS)}')
-    return {name: PRESETS[preset].get(name, getattr(Config, name)) for name in ('size', 'ch')}
+    return {name: PRESETS[preset][name] for name in ('size', 'ch')}
 
 # %% ../../nbs/40_baselines.ipynb #ed7892eb
 class Method(nn.Module):
@@ -33,7 +33,7 @@ class Method(nn.Module):
         known = {'size': 64, 'ch': 64} | self.settings
         settings.pop('method', None)
         if wrong := sorted(set(settings) - set(known)): raise InputError(f'{wrong[0]}={settings[wrong[0]]!r}: {self.method} has no such setting; it has {", ".join(known)}')
-        self.config, self.terms = {'method': self.method} | known | settings, {}
+        self.config, self.defaults, self.terms = {'method': self.method} | known | settings, known, {}
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         "The original's optimizers, by name."

@@ -15,6 +15,7 @@ from ..discriminators import FrameDiscriminator, VideoDiscriminator
 from ..generator import Generator
 from ..losses import fake, real
 from ..model import Networks, judge, train_only
+from ..streams import begun, draw_seed
 
 # %% ../../nbs/44_g3an.ipynb #b5976102
 def real_or_new(net: torch.nn.Module, # D_I or D_V
@@ -40,8 +41,9 @@ class G3AN(Baseline):
 
     def __init__(self, **settings):
         super().__init__(**settings)
-        size, ch, *form = (self.config[key] for key in ('size', 'ch', 'content', 'motion', 'attention', 'spatial', 'temporal'))
-        self.G, self.D_I, self.D_V = Generator(size, ch, *form), FrameDiscriminator(size, ch), VideoDiscriminator(size, ch)
+        seed, (size, ch, *form) = draw_seed(), (self.config[key] for key in ('size', 'ch', 'content', 'motion', 'attention', 'spatial', 'temporal'))
+        self.G = begun(seed, 'G', Generator, size, ch, *form) # names as in Networks: both begin alike
+        self.D_I, self.D_V = begun(seed, 'D_I', FrameDiscriminator, size, ch), begun(seed, 'D_V', VideoDiscriminator, size, ch)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         adam = lambda *parts: torch.optim.Adam([p for part in parts for p in part.parameters()], self.config['lr'], (self.config['beta'], .999))

@@ -306,7 +306,7 @@ class Learner(Films):
         group = torch.distributed
         if group.is_available() and group.is_initialized() and group.get_world_size() > 1:
             raise InputError('TwoStreamVAN draws a task and skips updates, each process for itself: train it in one')
-        task, c = self.choose(generator), self.config
+        task, c, self.terms = self.choose(generator), self.config, {}
         make, stream, judge = TASKS[task]
         adversarial, margin = (c[key][list(TASKS).index(task)] for key in ('adversarial', 'margin'))
         kl = ramp(int(self.steps), c['schedule'], c['kl_video']) if task == 'video' else c['kl']
