@@ -518,7 +518,7 @@ def turn(process: Popen) -> float: # seconds of the processor
 
 def against(old: Path, new: Path, # folders with encgan3 in them
             kind: str, settings: dict, # EncGAN3 or G3AN; changes of the preset tiny
-            rounds: int = 7, batch: int = 16) -> dict:
+            rounds: int = 5, batch: int = 16) -> dict:
     "One training step with an older package and a newer one, in turns: ratio of times, largest difference of losses in float64."
     with TemporaryDirectory() as folder:
         subprocess.run(**program(old, MAKE, kind, folder, json.dumps(settings)), check=True)

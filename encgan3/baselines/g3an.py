@@ -46,7 +46,7 @@ class G3AN(Baseline):
         self.D_I, self.D_V = begun(seed, 'D_I', FrameDiscriminator, size, ch), begun(seed, 'D_V', VideoDiscriminator, size, ch)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        adam = lambda *parts: torch.optim.Adam([p for part in parts for p in part.parameters()], self.config['lr'], (self.config['beta'], .999))
+        adam = lambda *parts: torch.optim.Adam([p for part in parts for p in part.parameters()], self.config['lr'], (self.config['beta'], .999), fused=True)
         return {'D': adam(self.D_I, self.D_V), 'G': adam(self.G)}
 
     def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator):
