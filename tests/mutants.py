@@ -408,7 +408,7 @@ MUTANTS = [
     ('features of other windows', '32_protocols', '.encode() + store.rows(chosen).tobytes()', '.encode()'),
     ('features of another network', '32_protocols', "f'{store.sha256} {json.dumps(network.record(), sort_keys=True)}'", 'store.sha256'),
     ('store of another size measured', '32_protocols', 'if ours not in (None, theirs):', 'if False:'),
-    ('judge trained anew each time', '32_protocols', 'if fits(place, store): return', 'if False: return'),
+    ('judge trained anew each time', '32_protocols', 'if not fits(mine, store): train_classifier(', 'train_classifier('),
     ('swap judged by the motion clip alone', '32_protocols', "truth = seen(judge, clips)[1], {'subject': who, 'action': how}", "truth = seen(judge, clips)[1], {'subject': how, 'action': how}"),
     ('content and motion exchanged in the swap', '32_protocols', "content=store.clips(who[some[0]:some[-1] + 1]), motion=store.clips(how[some[0]:some[-1] + 1])", "content=store.clips(how[some[0]:some[-1] + 1]), motion=store.clips(who[some[0]:some[-1] + 1])"),
     # 40_baselines
