@@ -170,19 +170,22 @@ def own_video(path, frames=40, size=(128, 96)):
         file.mux(stream.encode())
     return path
 
+def at_rest(page):
+    "Waits until everything is drawn, the links to save last, and nothing changes any more: the pictures."
+    now = None
+    while now != (now := films(page)):
+        page.wait_for_timeout(300)
+        page.locator('a.save').first.wait_for()
+    return now
+
 def there_and_back(page):
     "The page lives: a slider changes the picture, and back."
-    before = films(page)
+    before = at_rest(page)
     slider(page, 'scale').focus()
     page.keyboard.press('ArrowLeft')
     changed(page, before)
     page.keyboard.press('ArrowRight')
     settled(page, before)
-
-def at_rest(page):
-    "Waits until everything is drawn: the links to save are the last."
-    page.wait_for_timeout(300)
-    page.locator('a.save').first.wait_for()
 
 def to_the_ends(page, shot):
     "Every slider at its most, then at its least: a picture, and no word of a fault. The seed counts only for longer clips."
@@ -194,15 +197,13 @@ def to_the_ends(page, shot):
                 slider(page, name).focus()
                 page.keyboard.press(key)
             changed(page, before)
-            at_rest(page)
-            assert films(page)['edited'][:3] == b'GIF' and not page.get_by_role('alert').count()
+            assert at_rest(page)['edited'][:3] == b'GIF' and not page.get_by_role('alert').count()
         shot(page, f'all_{key}')
 
 def paused_and_stepped(page, shot):
     "Paused, arrow keys step through all three films; the strip, and what can be saved, stay; played again, the films are the same."
     links = lambda: page.locator('a.save').evaluate_all('links => links.map(a => a.href)')
-    at_rest(page)
-    before, saved = films(page), links()
+    before, saved = at_rest(page), links()
     assert [link.split(';')[0] for link in saved] == ['data:image/gif', 'data:video/mp4', 'data:application/json']
     page.get_by_role('button', name='pause').focus()
     page.keyboard.press('Space')
