@@ -19,41 +19,57 @@ from .streams import KEEP, Parts, grow_time, in_parts
 # %% ../nbs/12_attention.ipynb #19ed5bac
 TIME, SPACE = (2,), (3, 4)
 
-def to_tokens(x: Tensor, # (B, C, T, H, W)
-              axes: tuple, # axes that attend to one another: TIME or SPACE
-             ) -> Tensor: # (B, other axes..., tokens, C)
-    "Lay the attended `axes` out as tokens, channels last."
+def to_tokens(x: Tensor, axes: tuple) -> Tensor:
+    """Lay the attended `axes` out as tokens, channels last.
+
+    x: (B, C, T, H, W)
+    axes: axes that attend to one another: TIME or SPACE
+    returns: (B, other axes..., tokens, C)
+    """
     rest = [d for d in (2, 3, 4) if d not in axes]
     return x.permute(0, *rest, *axes, 1).flatten(1 + len(rest), -2)
 
 # %% ../nbs/12_attention.ipynb #dad1d9f5
-def from_tokens(tokens: Tensor, # (B, other axes..., tokens, C)
-                shape: torch.Size, # (B, C, T, H, W)
-                axes: tuple, # axes that attend to one another
-               ) -> Tensor: # (B, C, T, H, W)
-    "Inverse of `to_tokens`."
+def from_tokens(tokens: Tensor, shape: torch.Size, axes: tuple) -> Tensor:
+    """Inverse of `to_tokens`.
+
+    tokens: (B, other axes..., tokens, C)
+    shape: (B, C, T, H, W)
+    axes: axes that attend to one another
+    returns: (B, C, T, H, W)
+    """
     rest = [d for d in (2, 3, 4) if d not in axes]
     order = [0, *rest, *axes, 1]
     y = tokens.unflatten(-2, [shape[d] for d in axes])
     return y.permute([order.index(d) for d in range(5)])
 
 # %% ../nbs/12_attention.ipynb #f9ab70aa
-def from_tokens_g3an(tokens: Tensor, # (B, other axes..., tokens, C)
-                     shape: torch.Size, # (B, C, T, H, W)
-                     axes: tuple, # unused: the released code treats both alike
-                    ) -> Tensor: # (B, C, T, H, W), scrambled
-    "The un-flattening of wyhsirius/g3an-project, which swaps axes; an experiment, not a default."
+def from_tokens_g3an(tokens: Tensor, shape: torch.Size, axes: tuple) -> Tensor:
+    """The un-flattening of wyhsirius/g3an-project, which swaps axes; an experiment, not a default.
+
+    tokens: (B, other axes..., tokens, C)
+    shape: (B, C, T, H, W)
+    axes: unused: the released code treats both alike
+    returns: (B, C, T, H, W), scrambled
+    """
     b, _, t, h, w = shape
     return tokens.reshape(b, h, w, -1, t).permute(0, 3, 4, 1, 2)
 
 # %% ../nbs/12_attention.ipynb #68948d29
 class LeanAttention(torch.autograd.Function):
-    "Softmax of q k^T, times v, on a CPU: one group of tokens at a time, so that its N x N table stays in the cache."
+    """Softmax of q k^T, times v, on a CPU: one group of tokens at a time, so that its N x N table stays in
+    the cache.
+    """
     @staticmethod
-    def forward(ctx, q: Tensor, k: Tensor, v: Tensor) -> Tensor: # (groups, N, C/8) twice, (groups, N, C) -> (groups, N, C)
+    def forward(ctx, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """q, k: (groups, N, C/8)
+        v: (groups, N, C)
+        returns: (groups, N, C)
+        """
         y = torch.empty(v.shape, dtype=v.dtype)
         with torch.autocast('cpu', enabled=False):
-            for i in range(len(q)): torch.mm((q[i] @ k[i].T).softmax(1), v[i], out=y[i])
+            for i in range(len(q)):
+                torch.mm((q[i] @ k[i].T).softmax(1), v[i], out=y[i])
         ctx.save_for_backward(q, k, v)
         return y
 
@@ -72,12 +88,20 @@ class LeanAttention(torch.autograd.Function):
         return dq, dk, dv
 
 # %% ../nbs/12_attention.ipynb #46a5ee50
-def attend(q: Tensor, k: Tensor, v: Tensor, # (B, other axes..., tokens, C/8) twice, (B, other axes..., tokens, C)
-          ) -> Tensor: # like v
-    "Softmax of q k^T, times v, by the cheapest way there is."
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Softmax of q k^T, times v, by the cheapest way there is.
+
+    q, k, v: (B, other axes..., tokens, C/8) twice, (B, other axes..., tokens, C)
+    returns: like v
+    """
     tokens, narrow, wide = q.shape[-2], q.shape[-1], v.shape[-1]
-    if wide <= 4*narrow: q, k, v = F.pad(q, (0, wide - narrow)), F.pad(k, (0, wide - narrow)), v.contiguous() # as PyTorch's fused kernel wants them
-    elif tokens <= wide: return (q @ k.mT).softmax(-1) @ v # a small table of weights
+    if wide <= 4*narrow:
+        # as PyTorch's fused kernel wants them
+        q = F.pad(q, (0, wide - narrow))
+        k = F.pad(k, (0, wide - narrow))
+        v = v.contiguous()
+    elif tokens <= wide:
+        return (q @ k.mT).softmax(-1) @ v # a small table of weights
     elif v.device.type == 'cpu' and not is_compiling(): # a large one, and a loop that a compiler would unroll
         return LeanAttention.apply(*(a.flatten(0, -3) for a in (q, k, v))).view(v.shape)
     return F.scaled_dot_product_attention(q, k, v, scale=1.)
@@ -85,28 +109,42 @@ def attend(q: Tensor, k: Tensor, v: Tensor, # (B, other axes..., tokens, C/8) tw
 # %% ../nbs/12_attention.ipynb #8c94c6ef
 class AxisAttention(nn.Module):
     "Residual self-attention among the positions of `axes`, with a gate that starts closed."
-    def __init__(self, ch: int, # channels
-                 axes: tuple, # axes that attend to one another
-                 g3an: bool = False): # un-flatten as the released G³AN code does
+    def __init__(self, ch: int, axes: tuple, g3an: bool = False):
+        """ch: channels
+        axes: axes that attend to one another
+        g3an: un-flatten as the released G³AN code does
+        """
         super().__init__()
         self.axes, self.back = axes, from_tokens_g3an if g3an else from_tokens
         self.q, self.k, self.v = (spectral_norm(nn.Linear(ch, out)) for out in (ch//8, ch//8, ch))
         self.gamma = nn.Parameter(torch.zeros(()))
 
-    def maps(self, then: list) -> list[tuple[Tensor, Tensor]]: # [] or [(weight, bias)] -> weights (out, C) and biases (out,)
-        "Linear maps of q, k and gamma*v; with the map that follows, in v and on its own."
+    def maps(self, then: list) -> list[tuple[Tensor, Tensor]]:
+        """Linear maps of q, k and gamma*v; with the map that follows, in v and on its own.
+
+        then: [], or [(weight, bias)] of a layer that follows
+        returns: weights (out, C), biases (out,)
+        """
         v = self.gamma*self.v.weight, self.gamma*self.v.bias
-        for weight, _ in then: v = weight @ v[0], weight @ v[1]
+        for weight, _ in then:
+            v = weight @ v[0], weight @ v[1]
         return [(self.q.weight, self.q.bias), (self.k.weight, self.k.bias), v] + then
 
-    def forward(self, x: Parts | Tensor, weight: Tensor | None = None, bias: Tensor | None = None, # (C, C', 1, 1), (C',): a convolution that follows
-               ) -> Tensor: # (B, C, T, H, W), or (B, C', T, H, W)
+    def forward(self, x: Parts | Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        """x: a clip, or its parts
+        weight, bias: (C, C', 1, 1) and (C',), a convolution that follows
+        returns: (B, C, T, H, W), or (B, C', T, H, W)
+        """
         x, swapped = in_parts(x), self.back is from_tokens_g3an
-        if swapped and weight is not None: return F.conv_transpose3d(self(x), weight[..., None], bias) # swapped axes don't let it through
-        then = [] if weight is None else [(weight[..., 0, 0].T, weight.new_zeros(weight.shape[1]) if bias is None else bias)]
+        if swapped and weight is not None:
+            return F.conv_transpose3d(self(x), weight[..., None], bias) # swapped axes don't let it through
+        then = ([] if weight is None else [(weight[..., 0, 0].T, weight.new_zeros(weight.shape[1])
+                                            if bias is None else bias)])
         weights, biases = zip(*self.maps(then))
         maps = grow_time(x, cat(weights).T[..., None, None], cat(biases), KEEP).unflatten(3, x.v.shape[3:])
-        q, k, v, *rest = (part.movedim(-1, 1) for part in maps.movedim(1, -1).split([len(b) for b in biases], -1)) # gradients stay channels last
+        # gradients stay channels last
+        q, k, v, *rest = (part.movedim(-1, 1)
+                          for part in maps.movedim(1, -1).split([len(b) for b in biases], -1))
         y = attend(*(to_tokens(part, self.axes) for part in (q, k, v)))
         whole = rest[0] if then else fuse(*x)
         return whole + self.back(y, whole.shape, self.axes)
@@ -114,10 +152,13 @@ class AxisAttention(nn.Module):
 # %% ../nbs/12_attention.ipynb #44faf098
 class FSA(nn.Sequential):
     "Factorised self-attention: time, then space, (B, C, T, H, W) -> the same shape."
-    def __init__(self, ch: int, # channels
-                 g3an: bool = False): # un-flatten as the released G³AN code does
+    def __init__(self, ch: int, g3an: bool = False):
+        """ch: channels
+        g3an: un-flatten as the released G³AN code does
+        """
         super().__init__(AxisAttention(ch, TIME, g3an), AxisAttention(ch, SPACE, g3an))
 
-    def forward(self, x: Parts | Tensor, weight: Tensor | None = None, bias: Tensor | None = None): # see AxisAttention
+    def forward(self, x: Parts | Tensor, weight: Tensor | None = None, bias: Tensor | None = None):
+        "x, weight, bias: see AxisAttention"
         time, space = self
         return space(time(x), weight, bias)

@@ -21,57 +21,86 @@ from .files import new_folder, replacing
 # %% ../nbs/21_checkpoints.ipynb #e8df2cee
 def pack(parts: dict[str, nn.Module], optimizers: dict) -> dict[str, Tensor]:
     "Every tensor of modules and optimizers, under flat names."
-    tensors = {f'{name}/{key}': value for name, part in parts.items() for key, value in part.state_dict().items()}
+    tensors = {f'{name}/{key}': value for name, part in parts.items()
+               for key, value in part.state_dict().items()}
     for name, optimizer in optimizers.items():
         for i, state in optimizer.state_dict()['state'].items():
-            tensors |= {f'optimizer/{name}/{i}/{key}': value for key, value in state.items() if value is not None}
+            tensors |= {f'optimizer/{name}/{i}/{key}': value for key, value in state.items()
+                        if value is not None}
     return {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
 
 # %% ../nbs/21_checkpoints.ipynb #4b8b4ada
-MOMENTS = {torch.optim.Adam: ('step', 'exp_avg', 'exp_avg_sq'), torch.optim.RMSprop: ('step', 'square_avg'), torch.optim.SGD: ()} # what an optimizer keeps of a parameter
+# what an optimizer keeps of a parameter
+MOMENTS = {torch.optim.Adam: ('step', 'exp_avg', 'exp_avg_sq'), torch.optim.RMSprop: ('step', 'square_avg'),
+           torch.optim.SGD: ()}
 
-def expected(parts: dict[str, nn.Module], optimizers: dict) -> dict[str, Tensor]: # name in `pack` -> one like it
-    "All tensors that a checkpoint may hold."
-    like = {f'{name}/{key}': value for name, part in parts.items() for key, value in part.state_dict().items()}
+def expected(parts: dict[str, nn.Module], optimizers: dict) -> dict[str, Tensor]:
+    """All tensors that a checkpoint may hold.
+
+    returns: by name in `pack`, a tensor like it
+    """
+    like = {f'{name}/{key}': value for name, part in parts.items()
+            for key, value in part.state_dict().items()}
     for name, optimizer in optimizers.items():
         parameters = [p for group in optimizer.param_groups for p in group['params']]
         for i, p in enumerate(parameters):
-            like |= {f'optimizer/{name}/{i}/{key}': torch.zeros(()) if key == 'step' else p for key in MOMENTS[type(optimizer)]}
+            like |= {f'optimizer/{name}/{i}/{key}': torch.zeros(()) if key == 'step' else p
+                     for key in MOMENTS[type(optimizer)]}
     return like
 
-def flaw(tensors: dict[str, Tensor], parts: dict[str, nn.Module], optimizers: dict, begun: bool) -> str: # '' if there is none
-    "What keeps tensors from being a checkpoint: a name, a shape, a type, a value that is no number, a moment without the others."
-    like, kept = expected(parts, optimizers), {key.rpartition('/')[0] for key in tensors if key.startswith('optimizer/')}
-    if begun and any(MOMENTS[type(o)] for o in optimizers.values()) and not kept: return 'it has no state of an optimizer'
+def flaw(tensors: dict[str, Tensor], parts: dict[str, nn.Module], optimizers: dict, begun: bool) -> str:
+    """What keeps tensors from being a checkpoint: a name, a shape, a type, a value that is no number, a
+    moment without the others.
+
+    returns: '' if there is none
+    """
+    like = expected(parts, optimizers)
+    kept = {key.rpartition('/')[0] for key in tensors if key.startswith('optimizer/')}
+    if begun and any(MOMENTS[type(o)] for o in optimizers.values()) and not kept:
+        return 'it has no state of an optimizer'
     for key in sorted(like.keys() | tensors.keys()):
-        if key not in like: return f'{key} belongs to no part of this model'
+        if key not in like:
+            return f'{key} belongs to no part of this model'
         needed = not key.startswith('optimizer/') or key.rpartition('/')[0] in kept
-        if key not in tensors and needed: return f'{key} is missing'
-        if key not in tensors: continue
+        if key not in tensors and needed:
+            return f'{key} is missing'
+        if key not in tensors:
+            continue
         here, there = like[key], tensors[key]
-        if (here.shape, here.dtype) != (there.shape, there.dtype): return f'{key} is {there.dtype} {tuple(there.shape)}, not {here.dtype} {tuple(here.shape)}'
-        if not there.isfinite().all(): return f'{key} has values that are no numbers'
+        if (here.shape, here.dtype) != (there.shape, there.dtype):
+            return f'{key} is {there.dtype} {tuple(there.shape)}, not {here.dtype} {tuple(here.shape)}'
+        if not there.isfinite().all():
+            return f'{key} has values that are no numbers'
     return ''
 
 # %% ../nbs/21_checkpoints.ipynb #128216a1
-def load_optimizer(optimizer: torch.optim.Optimizer, states: dict[int, dict[str, Tensor]]): # by number of the parameter
-    "Give an optimizer its state back, in the memory layout of its parameters."
+def load_optimizer(optimizer: torch.optim.Optimizer, states: dict[int, dict[str, Tensor]]):
+    """Give an optimizer its state back, in the memory layout of its parameters.
+
+    optimizer, states: by number of the parameter
+    """
     parameters = [p for group in optimizer.param_groups for p in group['params']]
-    like = lambda p, x: torch.empty_like(p).copy_(x) if x.shape == p.shape else x # fused Adam walks both in step
+    # fused Adam walks both in step
+    like = lambda p, x: torch.empty_like(p).copy_(x) if x.shape == p.shape else x
     states = {i: {key: like(parameters[i], x) for key, x in state.items()} for i, state in states.items()}
     optimizer.load_state_dict({'state': {}, 'param_groups': optimizer.state_dict()['param_groups']})
-    for i, state in states.items(): optimizer.state[parameters[i]] = state
+    for i, state in states.items():
+        optimizer.state[parameters[i]] = state
 
-def unpack(tensors: dict[str, Tensor], parts: dict[str, nn.Module], optimizers: dict,
-           begun: bool = True): # False: of a run without a step, whose optimizers have no state yet
-    "Inverse of `pack`, in place; ValueError, and nothing is changed, where `flaw` finds a flaw."
-    if found := flaw(tensors, parts, optimizers, begun): raise ValueError(found)
+def unpack(tensors: dict[str, Tensor], parts: dict[str, nn.Module], optimizers: dict, begun: bool = True):
+    """Inverse of `pack`, in place; ValueError, and nothing is changed, where `flaw` finds a flaw.
+
+    tensors, parts, optimizers, begun: False: of a run without a step, whose optimizers have no state yet
+    """
+    if found := flaw(tensors, parts, optimizers, begun):
+        raise ValueError(found)
     for name, part in parts.items():
         part.load_state_dict({key: tensors[f'{name}/{key}'] for key in part.state_dict()})
     for name, optimizer in optimizers.items():
         states = {}
         for key, value in tensors.items():
-            if key.startswith(f'optimizer/{name}/'): states.setdefault(int(key.split('/')[2]), {})[key.split('/')[3]] = value
+            if key.startswith(f'optimizer/{name}/'):
+                states.setdefault(int(key.split('/')[2]), {})[key.split('/')[3]] = value
         load_optimizer(optimizer, states)
 
 # %% ../nbs/21_checkpoints.ipynb #30078293
@@ -80,59 +109,99 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(Path(run).glob('step-*'))
 
 def save_checkpoint(run: Path, step: int, parts: dict, optimizers: dict, header: dict, keep: int = 2):
-    "Write checkpoint `step` of a run, then remove all but the newest `keep`; FloatingPointError for values that are no numbers, OSError on a full disk."
+    """Write checkpoint `step` of a run, then remove all but the newest `keep`.
+
+    FloatingPointError for values that are no numbers, OSError on a full disk.
+    """
     tensors = pack(parts, optimizers)
     bad = [key for key, value in tensors.items() if not value.isfinite().all()]
-    if bad: raise FloatingPointError(f'step {step}: {bad[0]} has values that are no numbers; try a lower learning rate, the last checkpoint is intact')
+    if bad:
+        raise FloatingPointError(f'step {step}: {bad[0]} has values that are no numbers; '
+                                 'try a lower learning rate, the last checkpoint is intact')
     with new_folder(Path(run)/f'step-{step:08}') as folder:
-        try: save_file(tensors, folder/'state.safetensors')
-        except SafetensorError as e: raise OSError(errno.EIO, f'checkpoint {step} can not be written ({e}); make room, and the run goes on from the one before', str(run)) from None
+        try:
+            save_file(tensors, folder/'state.safetensors')
+        except SafetensorError as e:
+            raise OSError(errno.EIO, f'checkpoint {step} can not be written ({e}); make room, '
+                                     'and the run goes on from the one before', str(run)) from None
         (folder/'state.json').write_text(json.dumps({'step': step, **header}, indent=1))
-    for old in checkpoints(run)[:-keep]: shutil.rmtree(old)
+    for old in checkpoints(run)[:-keep]:
+        shutil.rmtree(old)
 
 # %% ../nbs/21_checkpoints.ipynb #8509c52a
-def differs(state: dict, header: dict, defaults: dict) -> str: # '' if nothing does; all by section, then by setting
-    "The first setting in which a checkpoint's header isn't ours, with both values; what it doesn't know had its default."
+def differs(state: dict, header: dict, defaults: dict) -> str:
+    """The first setting in which a checkpoint's header isn't ours, with both values.
+
+    What it doesn't know had its default.
+
+    state, header, defaults: by section, then by setting
+    returns: '' if nothing does
+    """
     for section, mine in header.items():
         theirs, usual = state.get(section), defaults.get(section, {})
         nested = isinstance(mine, dict) and isinstance(theirs, dict)
-        pairs = {f'{section}.{k}': (theirs.get(k, usual.get(k)), v) for k, v in mine.items()} if nested else {section: (theirs, mine)}
+        pairs = ({f'{section}.{k}': (theirs.get(k, usual.get(k)), v) for k, v in mine.items()} if nested
+                 else {section: (theirs, mine)})
         for key, (old, new) in pairs.items():
-            if old != new: return f'was trained with {key}={old!r}, not {new!r}; use that value or another folder'
+            if old != new:
+                return f'was trained with {key}={old!r}, not {new!r}; use that value or another folder'
     return ''
 
-def read_checkpoint(folder: Path) -> tuple[dict, dict[str, Tensor]]: # header, tensors
-    "A checkpoint as it lies on the disk; ValueError for a damaged one."
-    try: state, tensors = json.loads((folder/'state.json').read_text()), load_file(folder/'state.safetensors')
-    except Exception as e: raise ValueError(f'not readable ({type(e).__name__})') from None
-    if not isinstance(state, dict) or type(state.get('step')) is not int or folder.name != f'step-{state["step"]:08}':
+def read_checkpoint(folder: Path) -> tuple[dict, dict[str, Tensor]]:
+    """A checkpoint as it lies on the disk; ValueError for a damaged one.
+
+    returns: header, tensors
+    """
+    try:
+        state = json.loads((folder/'state.json').read_text())
+        tensors = load_file(folder/'state.safetensors')
+    except Exception as e:
+        raise ValueError(f'not readable ({type(e).__name__})') from None
+    if (not isinstance(state, dict) or type(state.get('step')) is not int
+        or folder.name != f'step-{state["step"]:08}'):
         raise ValueError('its state.json is that of another checkpoint, or of none')
     return state, tensors
 
 # %% ../nbs/21_checkpoints.ipynb #0389ae1c
-def resume(run: Path, parts: dict, optimizers: dict, header: dict, # what the checkpoint must agree on
-           defaults: dict = {}, # of settings in `header` that are younger than the checkpoint
-          ) -> dict: # the checkpoint's header; step 0 if there is no checkpoint
-    "Load the newest sound checkpoint of a run; InputError if it is of another configuration, or if none is sound."
+def resume(run: Path, parts: dict, optimizers: dict, header: dict, defaults: dict = {}) -> dict:
+    """Load the newest sound checkpoint of a run.
+
+    InputError if it is of another configuration, or if none is sound.
+
+    run, parts, optimizers, header: what the checkpoint must agree on
+    defaults: of settings in `header` that are younger than the checkpoint
+    returns: the checkpoint's header; step 0 if there is no checkpoint
+    """
     flaws = []
     for folder in reversed(checkpoints(run)):
         try:
             state, tensors = read_checkpoint(folder)
-            if found := differs(state, header, defaults): raise InputError(f'{run}: {found}')
+            if found := differs(state, header, defaults):
+                raise InputError(f'{run}: {found}')
             unpack(tensors, parts, optimizers, state['step'] > 0)
-        except InputError: raise
-        except ValueError as e: flaws.append(f'{folder}: no sound checkpoint: {e}')
+        except InputError:
+            raise
+        except ValueError as e:
+            flaws.append(f'{folder}: no sound checkpoint: {e}')
         else:
-            for found in flaws: warnings.warn(f'{found}; the run goes on from step {state["step"]}')
+            for found in flaws:
+                warnings.warn(f'{found}; the run goes on from step {state["step"]}')
             return state
-    if flaws: raise InputError(f'{flaws[0]}; none before it is sound either, so remove the folder {run} to begin anew')
+    if flaws:
+        raise InputError(f'{flaws[0]}; none before it is sound either, so remove the folder {run} to begin '
+                         'anew')
     return {'step': 0}
 
 # %% ../nbs/21_checkpoints.ipynb #eebbcc45
-def entry(line: str) -> dict | None: # None: it is none
-    "A line of a log."
-    try: row = json.loads(line)
-    except ValueError: return None
+def entry(line: str) -> dict | None:
+    """A line of a log.
+
+    returns: None if it is none
+    """
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
     return row if isinstance(row, dict) and type(row.get('step')) is int else None
 
 def read_log(run: Path) -> list[dict]:
@@ -143,7 +212,9 @@ def read_log(run: Path) -> list[dict]:
 
 def open_log(run: Path, step: int):
     "The log of a run, open for appending, without entries later than `step`."
-    file, kept = Path(run)/'log.jsonl', ''.join(json.dumps(row) + '\n' for row in read_log(run) if row['step'] <= step)
+    file = Path(run)/'log.jsonl'
+    kept = ''.join(json.dumps(row) + '\n' for row in read_log(run) if row['step'] <= step)
     if not file.exists() or file.read_bytes() != kept.encode():
-        with replacing(file) as new: new.write_text(kept)
+        with replacing(file) as new:
+            new.write_text(kept)
     return open(file, 'a', buffering=1)

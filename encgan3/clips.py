@@ -22,106 +22,150 @@ class InputError(ValueError):
     "Bad input; the message is one line that names the file or value and the cure."
 
 # %% ../nbs/01_clips.ipynb #236f9244
-def to_clip(frames: np.ndarray | Tensor, # uint8 frames, (T, H, W, 3) or (B, T, H, W, 3)
-           ) -> Tensor: # clip, float32 (B, 3, T, H, W) in [-1, 1]
-    "Turn stored frames into a clip; `InputError` if they are not uint8 RGB frames."
-    x = frames if isinstance(frames, Tensor) else torch.from_numpy(np.array(frames)) # a copy: memmaps are read-only
-    if x.dtype != torch.uint8: raise InputError(f'frames are {x.dtype}, not uint8: only stored 0..255 frames are converted')
+def to_clip(frames: np.ndarray | Tensor) -> Tensor:
+    """Turn stored frames into a clip; `InputError` if they are not uint8 RGB frames.
+
+    frames: uint8 frames, (T, H, W, 3) or (B, T, H, W, 3)
+    returns: clip, float32 (B, 3, T, H, W) in [-1, 1]
+    """
+    # a copy: memmaps are read-only
+    x = frames if isinstance(frames, Tensor) else torch.from_numpy(np.array(frames))
+    if x.dtype != torch.uint8:
+        raise InputError(f'frames are {x.dtype}, not uint8: only stored 0..255 frames are converted')
     if x.ndim not in (4, 5) or x.shape[-1] != 3:
         raise InputError(f'frames have shape {tuple(x.shape)}: give (T, H, W, 3) or (B, T, H, W, 3)')
     x = x if x.ndim == 5 else x[None]
     return x.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
 # %% ../nbs/01_clips.ipynb #ef46d01a
-def to_frames(clip: Tensor, # clip, (B, 3, T, H, W) in [-1, 1]; values outside are clamped
-             ) -> np.ndarray: # uint8 frames, (B, T, H, W, 3)
-    "Inverse of `to_clip`."
+def to_frames(clip: Tensor) -> np.ndarray:
+    """Inverse of `to_clip`.
+
+    clip: clip, (B, 3, T, H, W) in [-1, 1]; values outside are clamped
+    returns: uint8 frames, (B, T, H, W, 3)
+    """
     x = ((clip.detach().float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return x.permute(0, 2, 3, 4, 1).cpu().numpy()
 
 # %% ../nbs/01_clips.ipynb #8ab33abd
 def _layout_faults(x, size, frames) -> Iterator[str]:
     "What is wrong with type and shape, first fault first."
-    if not isinstance(x, Tensor): yield f'is of type {type(x).__name__}, not a tensor: use to_clip on uint8 frames'
-    if x.dtype == torch.uint8: yield f'holds uint8 frames of shape {tuple(x.shape)}: use to_clip'
-    if not x.is_floating_point(): yield f'has dtype {x.dtype}: give floats in [-1, 1]'
+    if not isinstance(x, Tensor):
+        yield f'is of type {type(x).__name__}, not a tensor: use to_clip on uint8 frames'
+    if x.dtype == torch.uint8:
+        yield f'holds uint8 frames of shape {tuple(x.shape)}: use to_clip'
+    if not x.is_floating_point():
+        yield f'has dtype {x.dtype}: give floats in [-1, 1]'
     shape = tuple(x.shape)
-    if x.ndim == 4: yield f'has 4 dimensions {shape}: add the batch, clip[None]'
-    if x.ndim != 5: yield f'has {x.ndim} dimensions {shape}: give (B, 3, T, H, W)'
-    if 0 in shape: yield f'is empty, {shape}: give at least one clip'
+    if x.ndim == 4:
+        yield f'has 4 dimensions {shape}: add the batch, clip[None]'
+    if x.ndim != 5:
+        yield f'has {x.ndim} dimensions {shape}: give (B, 3, T, H, W)'
+    if 0 in shape:
+        yield f'is empty, {shape}: give at least one clip'
     if x.shape[1] != 3:
-        hint = 'channels are last, permute(0, 4, 1, 2, 3)' if x.shape[-1] == 3 else 'repeat grey to 3 channels'
+        hint = ('channels are last, permute(0, 4, 1, 2, 3)' if x.shape[-1] == 3
+                else 'repeat grey to 3 channels')
         yield f'has {x.shape[1]} channels, {shape}: give (B, 3, T, H, W); {hint}'
     t = x.shape[2]
-    if frames is not None and t != frames: yield f'has {t} frames, not {frames}: cut a window of {frames}'
-    if frames is None and (t < FRAMES or t % 4): yield f'has {t} frames: give 16, 20, 24, ... (16 + 4k)'
+    if frames is not None and t != frames:
+        yield f'has {t} frames, not {frames}: cut a window of {frames}'
+    if frames is None and (t < FRAMES or t % 4):
+        yield f'has {t} frames: give 16, 20, 24, ... (16 + 4k)'
     wanted = (size, size) if isinstance(size, int) else size
     if size is not None and shape[3:] != tuple(wanted):
-        yield f'is {shape[3]}x{shape[4]} pixels (H x W), not {wanted[0]}x{wanted[1]}: crop and resize the video first'
+        yield (f'is {shape[3]}x{shape[4]} pixels (H x W), not {wanted[0]}x{wanted[1]}: '
+               'crop and resize the video first')
 
 # %% ../nbs/01_clips.ipynb #1a05fc24
 def _value_faults(x: Tensor) -> Iterator[str]:
     "What is wrong with the numbers, first fault first."
     bad = int((~x.isfinite()).sum())
-    if bad: yield f'has {bad} values that are NaN or infinite: look at the step that made it'
+    if bad:
+        yield f'has {bad} values that are NaN or infinite: look at the step that made it'
     low, high = (v.item() for v in x.detach().float().aminmax())
     if low < -1.001 or high > 1.001:
         cure = 'perhaps [0, 255], then use x / 127.5 - 1' if 0 <= low and high <= 255 else 'scale or clamp it'
         yield f'has values in [{low:.4g}, {high:.4g}], not in [-1, 1]: {cure}'
 
 # %% ../nbs/01_clips.ipynb #eda66361
-def check_clip(clip: Tensor, # should be a clip, (B, 3, T, H, W) in [-1, 1]
-               size: int | tuple | None = None, # side in pixels, or (H, W); None: any
-               frames: int | None = None, # exact number of frames; None: 16, 20, 24, ...
-               name: str = 'clip', # what the message calls it, such as a file name
-              ) -> Tensor: # the clip, unchanged
-    "Return the clip, or raise `InputError` with its first fault; warn if it looks like [0, 1]."
-    for fault in _layout_faults(clip, size, frames): raise InputError(f'{name} {fault}')
-    for fault in _value_faults(clip): raise InputError(f'{name} {fault}')
+def check_clip(clip: Tensor, size: int | tuple | None = None, frames: int | None = None,
+               name: str = 'clip') -> Tensor:
+    """Return the clip, or raise `InputError` with its first fault; warn if it looks like [0, 1].
+
+    clip: should be a clip, (B, 3, T, H, W) in [-1, 1]
+    size: side in pixels, or (H, W); None: any
+    frames: exact number of frames; None: 16, 20, 24, ...
+    name: what the message calls it, such as a file name
+    returns: the clip, unchanged
+    """
+    for fault in _layout_faults(clip, size, frames):
+        raise InputError(f'{name} {fault}')
+    for fault in _value_faults(clip):
+        raise InputError(f'{name} {fault}')
     if clip.min() >= 0 and clip.max() > 0.9:
         warnings.warn(f'{name} has no value below 0: if its range is [0, 1], use 2 * x - 1', stacklevel=2)
     return clip
 
 # %% ../nbs/01_clips.ipynb #f25ca459
-def span(frames: int = FRAMES, # frames of the window
-         stride: int = 1, # one frame out of how many
-        ) -> int: # frames of the video from first to last
-    "Length of video that a window covers; `InputError` unless both are at least 1."
-    if frames < 1 or stride < 1: raise InputError(f'frames={frames}, stride={stride}: both must be at least 1')
+def span(frames: int = FRAMES, stride: int = 1) -> int:
+    """Length of video that a window covers; `InputError` unless both are at least 1.
+
+    frames: frames of the window
+    stride: one frame out of how many
+    returns: frames of the video from first to last
+    """
+    if frames < 1 or stride < 1:
+        raise InputError(f'frames={frames}, stride={stride}: both must be at least 1')
     return (frames - 1) * stride + 1
 
 # %% ../nbs/01_clips.ipynb #48b8f4bf
-def window_starts(length: int, # frames in the video
-                  frames: int = FRAMES, # frames in a window
-                  stride: int = 1, # one frame out of how many
-                  hop: int = 1, # from one start to the next
-                 ) -> range: # first frames of all windows; empty if the video is too short
-    "Where windows can start in a video."
-    if hop < 1: raise InputError(f'hop={hop}: must be at least 1')
+def window_starts(length: int, frames: int = FRAMES, stride: int = 1, hop: int = 1) -> range:
+    """Where windows can start in a video.
+
+    length: frames in the video
+    frames: frames in a window
+    stride: one frame out of how many
+    hop: from one start to the next
+    returns: first frames of all windows; empty if the video is too short
+    """
+    if hop < 1:
+        raise InputError(f'hop={hop}: must be at least 1')
     return range(0, max(0, length - span(frames, stride) + 1), hop)
 
 # %% ../nbs/01_clips.ipynb #047e8500
-def window(frames_array: np.ndarray | Tensor, # frames of one video, time first (T, ...)
-           start: int, # first frame
-           frames: int = FRAMES, # how many
-           stride: int = 1, # one out of how many
-          ) -> np.ndarray | Tensor: # (frames, ...), a view where the array allows one
-    "Cut one window; `InputError` if it does not fit."
+def window(frames_array: np.ndarray | Tensor, start: int, frames: int = FRAMES,
+           stride: int = 1) -> np.ndarray | Tensor:
+    """Cut one window; `InputError` if it does not fit.
+
+    frames_array: frames of one video, time first (T, ...)
+    start: first frame
+    frames: how many
+    stride: one out of how many
+    returns: (frames, ...), a view where the array allows one
+    """
     length = len(frames_array)
     if not 0 <= start <= length - span(frames, stride):
-        raise InputError(f'window of {frames} frames at stride {stride} from frame {start} does not fit in {length} '
+        raise InputError(f'window of {frames} frames at stride {stride} from frame {start} does not fit in '
+                         f'{length} '
                          f'frames: take start from window_starts')
     return frames_array[start:start + span(frames, stride):stride]
 
 # %% ../nbs/01_clips.ipynb #5afca659
-def differences(clip: Tensor, # clip, (B, C, T, H, W)
-               ) -> Tensor: # maps, (B, C, T-1, H, W) in [-2, 2]
-    "Difference maps v_j = x_j - x_{j-1}, j = 1..T-1 (Sec. 4)."
+def differences(clip: Tensor) -> Tensor:
+    """Difference maps v_j = x_j - x_{j-1}, j = 1..T-1 (Sec. 4).
+
+    clip: clip, (B, C, T, H, W)
+    returns: maps, (B, C, T-1, H, W) in [-2, 2]
+    """
     return clip.diff(dim=2)
 
 # %% ../nbs/01_clips.ipynb #3a9f6ee1
-def integrate(first: Tensor, # frame x_0, (B, C, H, W)
-              maps: Tensor, # difference maps, (B, C, T-1, H, W)
-             ) -> Tensor: # clip, (B, C, T, H, W)
-    "Inverse of `differences`: add the maps up from the first frame."
+def integrate(first: Tensor, maps: Tensor) -> Tensor:
+    """Inverse of `differences`: add the maps up from the first frame.
+
+    first: frame x_0, (B, C, H, W)
+    maps: difference maps, (B, C, T-1, H, W)
+    returns: clip, (B, C, T, H, W)
+    """
     return torch.cat([first[:, :, None], maps], 2).cumsum(2)

@@ -17,88 +17,122 @@ from .clips import InputError, window_starts
 # %% ../nbs/05_crop.ipynb #111744ea
 PAIRED = 512 # frames of a film whose pairs are compared, at most: 131 thousand pairs
 
-def follow(frames: np.ndarray, # uint8 (T, H, W, 3), from a still camera
-          ) -> np.ndarray: # (T,) column of the mover, in pixels
-    "A straight line through where things move, steady if it hardly travels."
+def follow(frames: np.ndarray) -> np.ndarray:
+    """A straight line through where things move, steady if it hardly travels.
+
+    frames: uint8 (T, H, W, 3), from a still camera
+    returns: (T,) column of the mover, in pixels
+    """
     T, H, W, _ = frames.shape
     grey = frames[:, ::2, ::2, 1] # green carries most of the light
     scene = np.median(grey[::max(1, T // 48)].astype(np.int16), 0).astype(np.int16)
     change = (np.abs(g.astype(np.int16) - scene) for g in grey) # a frame at a time: films may be long
-    energy = np.stack([np.where(c > 24, c, 0).sum(0) for c in change]) # (T, columns): noise stays below the threshold
+    # (T, columns): noise stays below the threshold
+    energy = np.stack([np.where(c > 24, c, 0).sum(0) for c in change])
     mass, middle = energy.sum(1), (W - 1) / 2
     seen = np.flatnonzero(mass > .3 * np.median(mass[mass > 0])) if mass.any() else []
-    if len(seen) < 2: return np.full(T, middle)
+    if len(seen) < 2:
+        return np.full(T, middle)
     x = (energy[seen] @ (np.arange(energy.shape[1]) * 2.)) / mass[seen]
-    some = np.unique(np.linspace(0, len(seen) - 1, PAIRED).round().astype(int)) # all of them, if they are so few
+    # all of them, if they are so few
+    some = np.unique(np.linspace(0, len(seen) - 1, PAIRED).round().astype(int))
     i, j = some[np.stack(np.triu_indices(len(some), 1))]
     slope = np.median((x[j] - x[i]) / (seen[j] - seen[i]))
-    if abs(slope) * T < .2 * H: return np.full(T, (np.median(x) + middle) / 2)
+    if abs(slope) * T < .2 * H:
+        return np.full(T, (np.median(x) + middle) / 2)
     return np.median(x - slope * seen) + slope * np.arange(T)
 
 # %% ../nbs/05_crop.ipynb #19412da8
-def shrunk(frames: np.ndarray, # uint8 (T, H, W, 3)
-          ) -> tuple: # uint8 (T, h, w, 3); pixels along the side of a block
-    "Frames averaged down to about 64 rows."
+def shrunk(frames: np.ndarray) -> tuple:
+    """Frames averaged down to about 64 rows.
+
+    frames: uint8 (T, H, W, 3)
+    returns: uint8 (T, h, w, 3), and the pixels along the side of a block
+    """
     T, H, W, _ = frames.shape
     step = max(1, round(H / 64))
     out = np.empty((T, -(-H // step), -(-W // step), 3), np.uint8)
-    for small, f in zip(out, frames): small[:] = np.asarray(Image.fromarray(f).reduce(step))
+    for small, f in zip(out, frames):
+        small[:] = np.asarray(Image.fromarray(f).reduce(step))
     return out, step
 
-def around(a: np.ndarray) -> np.ndarray: # (h, w), both
-    "Sum over each place and its eight neighbours."
+def around(a: np.ndarray) -> np.ndarray:
+    """Sum over each place and its eight neighbours.
+
+    a: (h, w)
+    returns: (h, w)
+    """
     a = np.pad(a.astype(int), 1)
     a = a[:-2] + a[1:-1] + a[2:]
     return a[:, :-2] + a[:, 1:-1] + a[:, 2:]
 
-def differs(a: np.ndarray, b: np.ndarray, # (h, w, 3), 0 to 255
-           ) -> np.ndarray: # bool (h, w)
-    "Where two pictures are of different colour, but for specks."
+def differs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Where two pictures are of different colour, but for specks.
+
+    a, b: (h, w, 3), 0 to 255
+    returns: bool (h, w)
+    """
     far = np.abs(a.astype(np.int16) - b).max(-1) > 24
     return far & (around(far) > 3)
 
 # %% ../nbs/05_crop.ipynb #4232faf0
-def odd(scene: np.ndarray, # (h, w, 3), 0 to 255: the median over time
-       ) -> np.ndarray: # bool (h, w)
-    "What doesn't fit into its row: a body, a door; but no thin line."
+def odd(scene: np.ndarray) -> np.ndarray:
+    """What doesn't fit into its row: a body, a door; but no thin line.
+
+    scene: (h, w, 3), 0 to 255: the median over time
+    returns: bool (h, w)
+    """
     far = np.abs(scene - np.median(scene, 1, keepdims=True)).max(-1)
     far = far > np.clip(4 * np.median(far), 12, 24)
     return around(around(far) > 6) > 0
 
-def grown(seed: np.ndarray, into: np.ndarray, # bool (h, w), both
-         ) -> np.ndarray: # bool (h, w)
-    "All of `into` that hangs together with a seed; a gap of one block is crossed."
+def grown(seed: np.ndarray, into: np.ndarray) -> np.ndarray:
+    """All of `into` that hangs together with a seed; a gap of one block is crossed.
+
+    seed, into: bool (h, w), both
+    returns: bool (h, w)
+    """
     while True:
         more = (around(around(seed)) > 0) & into
-        if (more == seed).all(): return seed
+        if (more == seed).all():
+            return seed
         seed = more
 
 # %% ../nbs/05_crop.ipynb #d045f16b
-def empty(small: np.ndarray, # uint8 (T, h, w, 3)
-          column: np.ndarray, # (T,) where the mover is
-         ) -> np.ndarray: # (h, w, 3)
-    "The scene without the mover, as far as a median over time shows it."
+def empty(small: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """The scene without the mover, as far as a median over time shows it.
+
+    small: uint8 (T, h, w, 3)
+    column: (T,) where the mover is
+    returns: (h, w, 3)
+    """
     every = max(1, len(small) // 48)
     some, column = small[::every], column[::every, None]
     scene = np.median(some, 0)
-    if np.ptp(column) == 0: return scene
+    if np.ptp(column) == 0:
+        return scene
     there = np.abs(np.arange(small.shape[2]) - column) < small.shape[1] / 3
     away = np.ma.median(np.ma.array(some, mask=np.broadcast_to(there[:, None, :, None], some.shape)), 0)
     return np.where(np.ma.getmaskarray(away), scene, away.data) # a column that the mover never leaves
 
 # %% ../nbs/05_crop.ipynb #5f1cc84c
-def outline(frames: np.ndarray, # uint8 (T, H, W, 3)
-            x: np.ndarray, # (T,) column of the mover, of `follow`
-           ) -> tuple | None: # left, top, right, bottom in pixels, left and right from x; None if nothing moves
-    "The smallest box around everything that the mover covers, at any time."
+def outline(frames: np.ndarray, x: np.ndarray) -> tuple | None:
+    """The smallest box around everything that the mover covers, at any time.
+
+    frames: uint8 (T, H, W, 3)
+    x: (T,) column of the mover, of `follow`
+    returns: left, top, right, bottom in pixels, left and right from x; None if nothing moves
+    """
     small, step = shrunk(frames)
     h, w = small.shape[1:3]
     column = np.clip(np.round(x / step), 0, w).astype(int)
     scene = empty(small, column)
     often = np.zeros((h, 2 * w), int) # around x, which lies at column w
-    for f, c in zip(small, column): often[:, w-c:2*w-c] += differs(f, scene)
+    for f, c in zip(small, column):
+        often[:, w-c:2*w-c] += differs(f, scene)
     body = often >= max(2, .02 * len(small))
-    if not body.any(): return None
+    if not body.any():
+        return None
     most = np.zeros_like(body)
     most[np.unravel_index((around(often) * body).argmax(), body.shape)] = True
     if np.ptp(column) == 0:
@@ -111,76 +145,104 @@ def outline(frames: np.ndarray, # uint8 (T, H, W, 3)
     return tuple(step * v for v in (columns.min() - w, rows.min(), columns.max() + 1 - w, rows.max() + 1))
 
 # %% ../nbs/05_crop.ipynb #e366a93a
-CROPS = dict(mover='zoom', face='.9', centre='1') # side of the square, in frame heights; zoom: as large as the mover needs
+# side of the square, in frame heights; zoom: as large as the mover needs
+CROPS = dict(mover='zoom', face='.9', centre='1')
 FIXED = 'mover:.92' # of stand-ins, and what an old record means by mover
-FILLED, LEAST = .88, .3 # of the square, by the outline of the mover; of the frame's height, by the square
+FILLED = .88 # of the square, by the outline of the mover
+LEAST = .3 # of the frame's height, by the square
 
 def full_name(how: str) -> str:
     "A crop as records name it: `mover:zoom`, because a plain `mover` in an old record is `FIXED`."
     return 'mover:zoom' if how.rstrip(':') == 'mover' else how
 
-def zoomed(frames: np.ndarray, # uint8 (T, H, W, 3)
-          ) -> tuple | None: # left (T,), top and side of a square, in pixels; None if nothing moves
-    "The square that the mover fills, at the time when it needs most."
+def zoomed(frames: np.ndarray) -> tuple | None:
+    """The square that the mover fills, at the time when it needs most.
+
+    frames: uint8 (T, H, W, 3)
+    returns: left (T,), top and side of a square, in pixels; None if nothing moves
+    """
     (H, W), x = frames.shape[1:3], follow(frames)
     found = outline(frames, x)
-    if found is None: return None
+    if found is None:
+        return None
     left, top, right, bottom = found
     side = min(max((right - left) / FILLED, (bottom - top) / FILLED, LEAST * H), H, W)
-    return np.clip(x + (left + right - side) / 2, 0, W - side), np.clip((top + bottom - side) / 2, 0, H - side), side
+    return np.clip(x + (left + right - side) / 2, 0, W - side), np.clip((top + bottom - side) / 2, 0,
+            H - side), side
 
 # %% ../nbs/05_crop.ipynb #20d7fd1b
-def crop_box(frames: np.ndarray, # uint8 (T, H, W, 3)
-             how: str, # mover, face, centre or whole; mover:.8 sets the side, in frame heights
-            ) -> np.ndarray: # (T, 4) left, top, right, bottom, in pixels; fractions are meant
-    "Where to cut each frame; `InputError` if `how` is unknown."
+def crop_box(frames: np.ndarray, how: str) -> np.ndarray:
+    """Where to cut each frame; `InputError` if `how` is unknown.
+
+    frames: uint8 (T, H, W, 3)
+    how: mover, face, centre or whole; mover:.8 sets the side, in frame heights
+    returns: (T, 4) left, top, right, bottom, in pixels, not rounded
+    """
     T, H, W, _ = frames.shape
-    if how == 'whole': return np.tile([0., 0, W, H], (T, 1))
+    if how == 'whole':
+        return np.tile([0., 0, W, H], (T, 1))
     name, _, share = how.partition(':')
     share = share or CROPS.get(name, 'zoom')
-    if name not in CROPS or not re.fullmatch(r'1(\.0*)?|0?\.\d*[1-9]\d*', share) and (name, share) != ('mover', 'zoom'):
-        raise InputError(f'crop {how!r} is unknown: take {", ".join(CROPS)} or whole, with a side of 0 to 1 as in mover:.8')
+    if name not in CROPS or not re.fullmatch(r'1(\.0*)?|0?\.\d*[1-9]\d*', share) and (name,
+            share) != ('mover', 'zoom'):
+        raise InputError(f'crop {how!r} is unknown: take {", ".join(CROPS)} or whole, '
+                         'with a side of 0 to 1 as in mover:.8')
     if share == 'zoom':
         square = zoomed(frames)
-        if square is None: return crop_box(frames, FIXED)
+        if square is None:
+            return crop_box(frames, FIXED)
         left, top, side = square
     else:
         side = min(float(share) * H, W)
         left, top = np.full(T, (W - side) / 2), (H - side) / 2
-        if name == 'mover': left, top = np.clip(follow(frames) + .5 - side / 2, 0, W - side), H - side
+        if name == 'mover':
+            left = np.clip(follow(frames) + .5 - side / 2, 0, W - side)
+            top = H - side
     return np.stack([left, left * 0 + top, left + side, left * 0 + top + side], 1)
 
 # %% ../nbs/05_crop.ipynb #627466a8
-def cut_out(frames: np.ndarray, # uint8 (T, H, W, 3)
-            boxes: np.ndarray, # (T, 4) left, top, right, bottom
-            size: int, # side of the result
-           ) -> np.ndarray: # uint8 (T, size, size, 3)
-    "Cut and resize every frame, without aliasing."
+def cut_out(frames: np.ndarray, boxes: np.ndarray, size: int) -> np.ndarray:
+    """Cut and resize every frame, without aliasing.
+
+    frames: uint8 (T, H, W, 3)
+    boxes: (T, 4) left, top, right, bottom
+    size: side of the result
+    returns: uint8 (T, size, size, 3)
+    """
     resize = lambda f, box: Image.fromarray(f).resize((size, size), Image.Resampling.BICUBIC, tuple(box))
     return np.stack([np.asarray(resize(f, box)) for f, box in zip(frames, boxes)])
 
 # %% ../nbs/05_crop.ipynb #24c143f7
 LAG = 3 # frames: an eighth of a second
 
-def runs(on: np.ndarray, # bool (T,)
-        ) -> np.ndarray: # int (N, 2): first, and one after the last
-    "Where something is on, without a break."
+def runs(on: np.ndarray) -> np.ndarray:
+    """Where something is on, without a break.
+
+    on: bool (T,)
+    returns: int (N, 2): first, and one after the last
+    """
     return np.flatnonzero(np.diff(np.r_[0, on, 0])).reshape(-1, 2)
 
-def passes(frames: np.ndarray, # uint8 (T, H, W, 3)
-           need: int, # frames of a film that a window spans
-          ) -> tuple: # list of (first, last), from 1, both included; number of windows left out
-    "The ranges of a film in which something moves, each long enough for a window."
+def passes(frames: np.ndarray, need: int) -> tuple:
+    """The ranges of a film in which something moves, each long enough for a window.
+
+    frames: uint8 (T, H, W, 3)
+    need: frames of a film that a window spans
+    returns: list of (first, last), from 1, both included; number of windows left out
+    """
     (small, _), T, out = shrunk(frames), len(frames), []
-    if T < need: return [(1, T)], 0
+    if T < need:
+        return [(1, T)], 0
     change = np.array([differs(a, b).sum() for a, b in zip(small, small[LAG:])], int)
     change = change > .05 * np.median(change[change > 0]) if change.any() else change > 0
     moves = np.zeros(T, bool)
     moves[:len(change)] |= change
     moves[T-len(change):] |= change
-    for a, b in runs(~moves): moves[a:b] = b - a < need / 4 # a short rest
+    for a, b in runs(~moves):
+        moves[a:b] = b - a < need / 4 # a short rest
     for a, b in runs(moves):
-        if b - a < need / 2: continue # too short for anybody
+        if b - a < need / 2:
+            continue # too short for anybody
         a = int(np.clip(a - max(0, need - (b - a)) // 2, 0, T - need))
         out.append((a + 1, max(int(b), a + need)))
     return out, len(window_starts(T, need)) - sum(len(window_starts(b - a + 1, need)) for a, b in out)

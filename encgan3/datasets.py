@@ -44,22 +44,33 @@ CODECS = dict( # name -> pixel format, options; FFmpeg's names
     ffv1=('bgr0', {})) # lossless
 BY_SUFFIX = {'.avi': 'mpeg4', '.mp4': 'libx264', '.mkv': 'ffv1'}
 
-def write_video(path: str | os.PathLike, # .avi, .mp4 or .mkv; replaced whole if it exists
-                frames: np.ndarray, # uint8 (T, H, W, 3)
-                fps: float = 25, # frames a second
-                codec: str | None = None, # one of CODECS; None: by the suffix
-               ) -> Path: # the file
-    "Write frames as a video; `InputError` on anything but RGB frames."
+def write_video(path: str | os.PathLike, frames: np.ndarray, fps: float = 25,
+                codec: str | None = None) -> Path:
+    """Write frames as a video; `InputError` on anything but RGB frames.
+
+    path: .avi, .mp4 or .mkv; replaced whole if it exists
+    frames: uint8 (T, H, W, 3)
+    fps: frames a second
+    codec: one of CODECS; None: by the suffix
+    returns: the file
+    """
     import av
-    codec, frames = codec or BY_SUFFIX.get(Path(path).suffix.lower()), np.asarray(frames)
-    if codec not in CODECS: raise InputError(f'{path}: no codec for it: end the name in {", ".join(BY_SUFFIX)}')
+    codec = codec or BY_SUFFIX.get(Path(path).suffix.lower())
+    frames = np.asarray(frames)
+    if codec not in CODECS:
+        raise InputError(f'{path}: no codec for it: end the name in {", ".join(BY_SUFFIX)}')
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
-        raise InputError(f'{path}: frames are {frames.dtype} {frames.shape}: give uint8 (T, H, W, 3), at least one')
+        raise InputError(f'{path}: frames are {frames.dtype} {frames.shape}: give uint8 (T, H, W, 3), '
+                         'at least one')
     frames = np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), 'edge')
     with replacing(path) as temporary, av.open(str(temporary), 'w') as container:
-        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=CODECS[codec][1])
-        stream.height, stream.width, stream.pix_fmt, stream.codec_context.thread_count = *frames.shape[1:3], CODECS[codec][0], 1
-        for f in frames: container.mux(stream.encode(av.VideoFrame.from_ndarray(f, format='rgb24')))
+        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001),
+                                      options=CODECS[codec][1])
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = CODECS[codec][0]
+        stream.codec_context.thread_count = 1
+        for f in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(f, format='rgb24')))
         container.mux(stream.encode())
     return Path(path)
 
@@ -76,60 +87,79 @@ def _upright(path, stream, side, max_frames):
     for n, frame in enumerate(stream.container.decode(stream)):
         shape = frame.width, frame.height
         first = first or shape
-        if n == max_frames: raise InputError(f'{path}: more than {max_frames} frames: cut it into shorter files')
+        if n == max_frames:
+            raise InputError(f'{path}: more than {max_frames} frames: cut it into shorter files')
         if shape != first:
-            raise InputError(f'{path}: size changes from {first[0]}x{first[1]} to {shape[0]}x{shape[1]} at frame {n}: cut it there')
+            raise InputError(f'{path}: size changes from {first[0]}x{first[1]} to {shape[0]}x{shape[1]} at '
+                             f'frame {n}: cut it there')
         zoom = min(1., side / min(shape)) if side else 1.
         w, h = (max(1, round(s * zoom)) for s in shape)
-        yield np.rot90(frame.to_ndarray(format='rgb24', width=w, height=h, interpolation='AREA'), frame.rotation // 90)
+        yield np.rot90(frame.to_ndarray(format='rgb24', width=w, height=h, interpolation='AREA'),
+                       frame.rotation // 90)
 
 # %% ../nbs/06_datasets.ipynb #79f7a8fa
 SAFE = dict(protocol_whitelist='file', format_whitelist='avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif')
 
-def decode_video(path: str | os.PathLike,
-                 side: int | None = None, # shrink frames whose shorter side is longer than this
-                 max_pixels: int = 4096*2304, # of a frame, before shrinking
-                 max_frames: int = 10_000, # of a file
-                 max_bytes: int = 2**31, # of all frames, after shrinking
-                ) -> Video:
-    "Read the first video stream; `InputError` if nothing can be read or a limit is exceeded."
+def decode_video(path: str | os.PathLike, side: int | None = None, max_pixels: int = 4096*2304,
+                 max_frames: int = 10_000, max_bytes: int = 2**31) -> Video:
+    """Read the first video stream; `InputError` if nothing can be read or a limit is exceeded.
+
+    path, side: shrink frames whose shorter side is longer than this
+    max_pixels: of a frame, before shrinking
+    max_frames: of a file
+    max_bytes: of all frames, after shrinking
+    """
     import av
     data, shape, stop = bytearray(), None, None
     try:
-        if not Path(path).stat().st_size: raise InputError(f'{path}: is empty: copy or download it again')
+        if not Path(path).stat().st_size:
+            raise InputError(f'{path}: is empty: copy or download it again')
         with av.open(str(path), container_options=SAFE, metadata_errors='ignore') as container:
             stream = next((s for s in container.streams.video if s.codec_context), None)
-            if not stream: raise InputError(f'{path}: has no video that can be decoded, perhaps only sound: convert it to mp4')
+            if not stream:
+                raise InputError(f'{path}: has no video that can be decoded, perhaps only sound: '
+                                 'convert it to mp4')
             if stream.width * stream.height > max_pixels:
-                raise InputError(f'{path}: frames of {stream.width}x{stream.height} exceed {max_pixels} pixels: scale it down first')
-            stream.codec_context.options, stream.thread_type = {'max_pixels': str(2*max_pixels + 2**16)}, 'NONE' # codecs pad
+                raise InputError(f'{path}: frames of {stream.width}x{stream.height} exceed {max_pixels} '
+                                 'pixels: scale it down first')
+            # codecs pad
+            stream.codec_context.options = {'max_pixels': str(2*max_pixels + 2**16)}
+            stream.thread_type = 'NONE'
             declared, fps = stream.frames, float(stream.average_rate or 25)
             for frame in _upright(path, stream, side, max_frames):
                 shape = frame.shape
-                if len(data) + frame.size > max_bytes: raise InputError(f'{path}: more than {max_bytes} bytes of frames: cut it')
+                if len(data) + frame.size > max_bytes:
+                    raise InputError(f'{path}: more than {max_bytes} bytes of frames: cut it')
                 data += frame.tobytes()
-    except InputError: raise
+    except InputError:
+        raise
     except (av.error.FFmpegError, OSError, LookupError, ValueError) as e:
         stop = ' '.join(str(getattr(e, 'strerror', None) or e).split())
-        if not data: raise InputError(f'{path}: is damaged or no video ({stop}): copy or download it again') from None
+        if not data:
+            raise InputError(f'{path}: is damaged or no video ({stop}): copy or download it again') from None
     return _counted(path, data, shape, fps, declared, stop)
 
 # %% ../nbs/06_datasets.ipynb #a6f4321d
 def _counted(path, data, shape, fps, declared, stop):
     "Make a `Video` of decoded bytes; say so if the file promised more frames than it holds."
-    if not data: raise InputError(f'{path}: holds no frame that decodes: copy or download it again')
+    if not data:
+        raise InputError(f'{path}: holds no frame that decodes: copy or download it again')
     frames = np.frombuffer(data, np.uint8).reshape(-1, *shape)
     problem = f'declares {declared} frames, {len(frames)} decode' if declared > len(frames) else None
-    if stop: problem = (problem or f'{len(frames)} frames decode') + f', then: {stop}'
+    if stop:
+        problem = (problem or f'{len(frames)} frames decode') + f', then: {stop}'
     return Video(frames, fps, problem)
 
-def read_video(path: str | os.PathLike,
-               max_pixels: int = 4096*2304, # of a frame
-               max_frames: int = 10_000, # of a file
-              ) -> tuple: # frames, uint8 (T, H, W, 3), and frames a second
-    "All frames of a video; warns if the file is cut short, `InputError` if nothing can be read."
+def read_video(path: str | os.PathLike, max_pixels: int = 4096*2304, max_frames: int = 10_000) -> tuple:
+    """All frames of a video; warns if the file is cut short, `InputError` if nothing can be read.
+
+    path, max_pixels: of a frame
+    max_frames: of a file
+    returns: frames, uint8 (T, H, W, 3), and frames a second
+    """
     video = decode_video(path, max_pixels=max_pixels, max_frames=max_frames)
-    if video.problem: warnings.warn(f'{path}: {video.problem}', stacklevel=2)
+    if video.problem:
+        warnings.warn(f'{path}: {video.problem}', stacklevel=2)
     return video.frames, video.fps
 
 # %% ../nbs/06_datasets.ipynb #df7a001c
@@ -149,25 +179,33 @@ class Source:
     unpack: Callable | None = None # (file, folder) -> the folder, filled; None: a folder is given
     gaps: bool = False # nobody is there at times: without a list of ranges, what moves tells when
 
-    def factors(self, path: Path) -> dict | None: # None: the name does not fit
-        "Read the factors from a file name; an action that is not in it is the folder's name."
-        if self.named: return self.named(path)
+    def factors(self, path: Path) -> dict | None:
+        """Read the factors from a file name; an action that is not in it is the folder's name.
+
+        returns: None if the name does not fit
+        """
+        if self.named:
+            return self.named(path)
         found = re.fullmatch(self.pattern, path.stem)
-        return found and {'action': path.parent.name} | {f: self.words.get(v, v) for f, v in found.groupdict().items()}
+        return (found and {'action': path.parent.name}
+                | {f: self.words.get(v, v) for f, v in found.groupdict().items()})
 
 # %% ../nbs/06_datasets.ipynb #6f93d2d6
 WEIZMANN = dict(subject='daria denis eli ido ira lena lyova moshe shahar'.split(),
                 action='bend jack jump pjump run side skip walk wave1 wave2'.split())
 KTH = dict(subject=[f'person{i:02d}' for i in range(1, 26)],
-           action='boxing handclapping handwaving jogging running walking'.split(), scenario='d1 d2 d3 d4'.split())
-KTH_TEST, KTH_VAL = (22, 2, 3, 5, 6, 7, 8, 9, 10), (19, 20, 21, 23, 24, 25, 1, 4)
+           action='boxing handclapping handwaving jogging running walking'.split(),
+           scenario='d1 d2 d3 d4'.split())
+KTH_TEST = 22, 2, 3, 5, 6, 7, 8, 9, 10
+KTH_VAL = 19, 20, 21, 23, 24, 25, 1, 4
 
 def split_pairs(factors, i):
     "test: action a of subject a mod 9, in alphabetical order; these 10 pairs are never trained on"
-    return 'test' if WEIZMANN['action'].index(factors['action']) % 9 == WEIZMANN['subject'].index(factors['subject']) else 'train'
+    action, subject = (WEIZMANN[kind].index(factors[kind]) for kind in ('action', 'subject'))
+    return 'test' if action % 9 == subject else 'train'
 
 def split_strips(factors, i):
-    "test: a pair of subject and action for each action, with its mirror image; the pairs that weizmann holds out"
+    "test: the pairs of subject and action that weizmann holds out, with their mirror images."
     return split_pairs(factors, i)
 
 def split_people(factors, i):
@@ -188,8 +226,11 @@ def split_tenth_file(factors, i):
     return 'test' if i % 10 == 4 else 'train'
 
 # %% ../nbs/06_datasets.ipynb #73bf10ff
-def any_of(names: dict) -> str: # regular expression with one named group a factor
-    "Values of factors, joined by underscores."
+def any_of(names: dict) -> str:
+    """Values of factors, joined by underscores.
+
+    returns: regular expression with one named group a factor
+    """
     return '_'.join(f'(?P<{factor}>{"|".join(values)})' for factor, values in names.items())
 
 SOURCES = {
@@ -197,35 +238,50 @@ SOURCES = {
                        origin='https://www.wisdom.weizmann.ac.il/~vision/SpaceTimeActions.html'),
     'kth': Source('person01_boxing_d1_uncomp.avi', any_of(KTH) + '(_uncomp)?', split_people, 'mover', 2, KTH,
                   origin='https://www.csc.kth.se/cvap/actions/', gaps=True),
-    'uva-nemo': Source('001_spontaneous_smile_1.mp4', r'(?P<subject>\d+)_(?P<action>deliberate|spontaneous)_smile_\d+',
+    'uva-nemo': Source('001_spontaneous_smile_1.mp4',
+                       r'(?P<subject>\d+)_(?P<action>deliberate|spontaneous)_smile_\d+',
                        split_tenth_subject, 'face', 6, {'action': ['posed', 'spontaneous']},
-                       {'deliberate': 'posed'}, 'http://www.uva-nemo.org, on request and under a signed licence'),
-    'weizmann-strips': Source('0/00000002.jpg', '', split_strips, 'whole', 2, STRIPS, suffixes=('.jpg',), named=strip_factors,
-                              origin='git clone https://github.com/sergeytulyakov/mocogan, folder data/actions'),
-    'weizmann-masks': Source('daria_walk', any_of(WEIZMANN) + '[12]?', split_pairs, 'whole', 2, WEIZMANN, suffixes=('',),
+                       {'deliberate': 'posed'}, 'http://www.uva-nemo.org, on request and under a signed '
+                                                'licence'),
+    'weizmann-strips': Source('0/00000002.jpg', '', split_strips, 'whole', 2, STRIPS, suffixes=('.jpg',),
+                              named=strip_factors,
+                              origin='git clone https://github.com/sergeytulyakov/mocogan, '
+                                     'folder data/actions'),
+    'weizmann-masks': Source('daria_walk', any_of(WEIZMANN) + '[12]?', split_pairs, 'whole', 2, WEIZMANN,
+                             suffixes=('',),
                              unpack=unpack_masks, origin='classification_masks.mat on the Weizmann page'),
-    'crowd': Source('p001_walk.avi', r'(?P<subject>p\d{3})_' + any_of({'action': WEIZMANN['action']}), split_none, 'mover', 2,
+    'crowd': Source('p001_walk.avi', r'(?P<subject>p\d{3})_' + any_of({'action': WEIZMANN['action']}),
+                    split_none, 'mover', 2,
                     {'action': WEIZMANN['action']}, origin='crowd-s, which has no original'),
     'folder': Source('holiday.mp4', '(?P<subject>.+)', split_tenth_file, 'centre', 2)}
 
 # %% ../nbs/06_datasets.ipynb #a51a374f
 DOWNLOADS = { # data set -> address of an action's archive; files beside them
-    'weizmann': ('https://www.wisdom.weizmann.ac.il/~vision/VideoAnalysis/Demos/SpaceTimeActions/DB/{}.zip', []),
-    'kth': ('https://www.csc.kth.se/cvap/actions/{}.zip', ['https://www.csc.kth.se/cvap/actions/00sequences.txt'])}
+    'weizmann': ('https://www.wisdom.weizmann.ac.il/~vision/VideoAnalysis/Demos/SpaceTimeActions/DB/{}.zip',
+                 []),
+    'kth': ('https://www.csc.kth.se/cvap/actions/{}.zip',
+            ['https://www.csc.kth.se/cvap/actions/00sequences.txt'])}
 
-def unpack(archive: str | os.PathLike, # .zip
-           folder: str | os.PathLike, # nothing is written outside it
-           max_bytes: int = 2**32, # of all files together, unpacked
-          ) -> list: # paths of the videos
-    "Take the .avi files out of an archive; `InputError` if it is damaged, too large, or names other places."
+def unpack(archive: str | os.PathLike, folder: str | os.PathLike, max_bytes: int = 2**32) -> list:
+    """Take the .avi files out of an archive; `InputError` if it is damaged, too large, or names other places.
+
+    archive: .zip
+    folder: nothing is written outside it
+    max_bytes: of all files together, unpacked
+    returns: paths of the videos
+    """
     out, left = [], max_bytes
     try:
         with zipfile.ZipFile(archive) as z:
             for member in (m for m in z.infolist() if m.filename.lower().endswith('.avi')):
-                if not re.fullmatch(r'\w[\w.-]*', member.filename): raise InputError(f'{archive}: {member.filename!r} is no plain file name: do not trust it')
-                with z.open(member) as f, replacing(Path(folder)/member.filename) as temporary, open(temporary, 'wb') as copy:
+                if not re.fullmatch(r'\w[\w.-]*', member.filename):
+                    raise InputError(f'{archive}: {member.filename!r} is no plain file name: do not trust it')
+                with (z.open(member) as f, replacing(Path(folder)/member.filename) as temporary,
+                      open(temporary, 'wb') as copy):
                     while block := f.read(2**20):
-                        if (left := left - len(block)) < 0: raise InputError(f'{archive}: unfolds to more than {max_bytes} bytes: do not trust it')
+                        if (left := left - len(block)) < 0:
+                            raise InputError(f'{archive}: unfolds to more than {max_bytes} bytes: '
+                                             'do not trust it')
                         copy.write(block)
                 out.append(Path(folder)/member.filename)
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as e:
@@ -233,39 +289,57 @@ def unpack(archive: str | os.PathLike, # .zip
     return out
 
 # %% ../nbs/06_datasets.ipynb #4d78fd93
-def download(dataset: str, # weizmann or kth
-             folder: str | os.PathLike, # videos go here; archives are removed once unpacked
-            ) -> list: # paths of the videos
-    "Fetch a data set and unpack it; `InputError` if it is not on the web or does not arrive."
+def download(dataset: str, folder: str | os.PathLike) -> list:
+    """Fetch a data set and unpack it; `InputError` if it is not on the web or does not arrive.
+
+    dataset: weizmann or kth
+    folder: videos go here; archives are removed once unpacked
+    returns: paths of the videos
+    """
     import pooch
-    if dataset not in DOWNLOADS: raise InputError(f'{dataset}: cannot be downloaded; it comes from {SOURCES[dataset].origin}' if dataset in SOURCES
-                                                  else f'{dataset}: no such data set: take {", ".join(DOWNLOADS)}')
+    if dataset not in DOWNLOADS:
+        raise InputError(f'{dataset}: cannot be downloaded; it comes from {SOURCES[dataset].origin}'
+                         if dataset in SOURCES
+                                                  else f'{dataset}: no such data set: take '
+                                                       f'{", ".join(DOWNLOADS)}')
     address, beside = DOWNLOADS[dataset]
     out = []
     for url in beside + [address.format(a) for a in SOURCES[dataset].names['action']]:
-        try: got = Path(pooch.retrieve(url, None, url.rsplit('/')[-1], folder, progressbar=True))
-        except Exception as e: raise InputError(f'{url}: does not arrive ({" ".join(str(e).split())[:120]}): try again later') from None
-        if got.suffix != '.zip': continue
-        try: out += unpack(got, folder)
-        finally: got.unlink()
+        try:
+            got = Path(pooch.retrieve(url, None, url.rsplit('/')[-1], folder, progressbar=True))
+        except Exception as e:
+            said = ' '.join(str(e).split())[:120]
+            raise InputError(f'{url}: does not arrive ({said}): try again later') from None
+        if got.suffix != '.zip':
+            continue
+        try:
+            out += unpack(got, folder)
+        finally:
+            got.unlink()
     return out
 
 # %% ../nbs/06_datasets.ipynb #06026004
 SEQUENCES = '00sequences.txt'
 
-def read_sequences(path: str | os.PathLike, # KTH's 00sequences.txt
-                  ) -> dict: # stem without _uncomp -> [(first, last), ...], from 1, inclusive; [] = missing
-    "Frame ranges of the passes in each file."
+def read_sequences(path: str | os.PathLike) -> dict:
+    """Frame ranges of the passes in each file.
+
+    path: KTH's 00sequences.txt
+    returns: stem without _uncomp -> [(first, last), ...], from 1, inclusive; [] = missing
+    """
     lines = re.findall(r'^\s*(person\w+?_d\d)\s+(.*)$', Path(path).read_text(errors='replace'), re.M)
-    return {name: [(int(a), int(b)) for a, b in re.findall(r'(\d+)\s*-\s*(\d+)', ranges)] for name, ranges in lines}
+    return {name: [(int(a), int(b)) for a, b in re.findall(r'(\d+)\s*-\s*(\d+)', ranges)]
+            for name, ranges in lines}
 
 def write_sequences(path: str | os.PathLike, takes: Iterable[Take]) -> None:
     "Inverse of `read_sequences`; a name that no take has is missing."
     known = {Path(t.file).stem.removesuffix('_uncomp'): t.sequences for t in takes}
     with replacing(path) as temporary:
-        temporary.write_text('Stand-in for KTH: frame ranges, from 1, both ends included\n\n' + ''.join(
-            f'{name}\t\t' + ('frames\t' + ', '.join(f'{a}-{b}' for a, b in known[name]) if name in known else '*missing*') + '\n'
-            for name in map('_'.join, product(*KTH.values()))))
+        head = 'Stand-in for KTH: frame ranges, from 1, both ends included\n\n'
+        ranges = lambda name: 'frames\t' + ', '.join(f'{a}-{b}' for a, b in known[name])
+        lines = (f'{name}\t\t{ranges(name) if name in known else "*missing*"}\n'
+                 for name in map('_'.join, product(*KTH.values())))
+        temporary.write_text(head + ''.join(lines))
 
 # %% ../nbs/06_datasets.ipynb #bdd2489e
 class StandIn(NamedTuple):
@@ -280,76 +354,109 @@ STANDINS = {'weizmann-s': StandIn('weizmann', figures.weizmann_takes, figures.re
             'nemo-s': StandIn('uva-nemo', faces.nemo_takes, faces.render)}
 NOTE = 'STAND-IN.txt'
 
-def each(function: Callable, jobs: list,
-         workers: int | None = None, # processes; 0: this one; None: by the number of jobs
-         progress: bool = True, # show a bar
-         label: str = '', # of the bar
-        ) -> Iterator: # results in the order of the jobs
-    "Map over jobs, in processes of their own if that pays."
-    if workers is None: workers = min(os.cpu_count() or 1, 8) if len(jobs) >= 24 else 0
+def each(function: Callable, jobs: list, workers: int | None = None, progress: bool = True,
+         label: str = '') -> Iterator:
+    """Map over jobs, in processes of their own if that pays.
+
+    function, jobs, workers: processes; 0: this one; None: by the number of jobs
+    progress: show a bar
+    label: of the bar
+    returns: results in the order of the jobs
+    """
+    if workers is None:
+        workers = min(os.cpu_count() or 1, 8) if len(jobs) >= 24 else 0
     bar = partial(tqdm, total=len(jobs), desc=label, disable=not progress, leave=False)
-    if workers < 2: yield from bar(map(function, jobs))
+    if workers < 2:
+        yield from bar(map(function, jobs))
     else:
-        with ProcessPoolExecutor(workers, get_context('spawn')) as pool: yield from bar(pool.map(function, jobs))
+        with ProcessPoolExecutor(workers, get_context('spawn')) as pool:
+            yield from bar(pool.map(function, jobs))
 
 # %% ../nbs/06_datasets.ipynb #79b34de5
-def sha256_of(path: str | os.PathLike) -> str: # hexadecimal
-    "The fingerprint of a file."
-    with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
+def sha256_of(path: str | os.PathLike) -> str:
+    """The fingerprint of a file.
+
+    returns: hexadecimal
+    """
+    with open(path, 'rb') as f:
+        return hashlib.file_digest(f, 'sha256').hexdigest()
 
 def _film(name, folder, take): write_video(folder/take.file, STANDINS[name].render(take), take.fps)
 
-def write_standin(name: str, # one of STANDINS
-                  folder: str | os.PathLike,
-                  takes: list | None = None, # which; None: all
-                  workers: int | None = None, # processes; 0: this one
-                  progress: bool = True, # show a bar
-                 ) -> Path: # the folder
-    "Render takes to video files in the layout of the original; files that are up to date are kept."
-    if name not in STANDINS: raise InputError(f'{name}: no such stand-in: take {", ".join(STANDINS)}')
-    folder, takes = Path(folder), STANDINS[name].takes() if takes is None else list(takes)
+def write_standin(name: str, folder: str | os.PathLike, takes: list | None = None, workers: int | None = None,
+                  progress: bool = True) -> Path:
+    """Render takes to video files in the layout of the original; files that are up to date are kept.
+
+    name: one of STANDINS
+    folder, takes: which; None: all
+    workers: processes; 0: this one
+    progress: show a bar
+    returns: the folder
+    """
+    if name not in STANDINS:
+        raise InputError(f'{name}: no such stand-in: take {", ".join(STANDINS)}')
+    folder = Path(folder)
+    takes = STANDINS[name].takes() if takes is None else list(takes)
     code = [sha256_of(sys.modules[f.__module__].__file__)[:16] for f in (STANDINS[name].render, Take)]
-    note, text = folder/NOTE, f'{name}: rendered by encgan3, no real recordings. {sorted({t.size for t in takes})} {code}\n'
+    note = folder/NOTE
+    text = f'{name}: rendered by encgan3, no real recordings. {sorted({t.size for t in takes})} ' f'{code}\n'
     if not note.exists() or note.read_text() != text:
-        for t in STANDINS[name].takes() + takes: (folder/t.file).unlink(missing_ok=True)
-        with replacing(note) as temporary: temporary.write_text(text)
+        for t in STANDINS[name].takes() + takes:
+            (folder/t.file).unlink(missing_ok=True)
+        with replacing(note) as temporary:
+            temporary.write_text(text)
     missing = [t for t in takes if not (folder/t.file).exists()]
-    for _ in each(partial(_film, name, folder), missing, workers, progress, f'render {name}'): pass
-    if STANDINS[name].source == 'kth': write_sequences(folder/SEQUENCES, takes)
+    for _ in each(partial(_film, name, folder), missing, workers, progress, f'render {name}'):
+        pass
+    if STANDINS[name].source == 'kth':
+        write_sequences(folder/SEQUENCES, takes)
     return folder
 
 # %% ../nbs/06_datasets.ipynb #2d621acb
-def decode(path: Path,
-           side: int, # shrink frames of a video whose shorter side is longer than this
-          ) -> Video:
-    "Read a video, a strip or a silhouette; the two last have Weizmann's rate."
-    if path.suffix == '.jpg': return Video(read_strip(path), 25.)
+def decode(path: Path, side: int) -> Video:
+    """Read a video, a strip or a silhouette; the two last have Weizmann's rate.
+
+    path, side: shrink frames of a video whose shorter side is longer than this
+    """
+    if path.suffix == '.jpg':
+        return Video(read_strip(path), 25.)
     return Video(read_mask(path), 25.) if not path.suffix else decode_video(path, side=side)
 
-def cut_video(how: str, # see crop_box
-              size: int, # side of the result
-              job: tuple, # path; ranges [(first, last), ...], from 1, or None for the whole file
-              need: int | None = None, # without ranges, leave out windows of so many frames in which nothing moves
-             ) -> tuple: # list of (range, uint8 (T, size, size, 3)); fps; problem or None; windows left out
-    "Decode a file and crop each range of it; what is wrong is returned, not raised."
+def cut_video(how: str, size: int, job: tuple, need: int | None = None) -> tuple:
+    """Decode a file and crop each range of it; what is wrong is returned, not raised.
+
+    how: see crop_box
+    size: side of the result
+    job: path; ranges [(first, last), ...], from 1, or None for the whole file
+    need: without ranges, leave out windows of so many frames in which nothing moves
+    returns: list of (range, uint8 (T, size, size, 3)); fps; problem or None; windows left out
+    """
     path, ranges = job
-    try: frames, fps, problem = decode(path, max(4*size, 256))
-    except InputError as e: return [], 0., str(e).removeprefix(f'{path}: '), 0
+    try:
+        frames, fps, problem = decode(path, max(4*size, 256))
+    except InputError as e:
+        return [], 0., str(e).removeprefix(f'{path}: '), 0
     still = 0
-    if need and not ranges: ranges, still = passes(frames, need)
-    elif not ranges: ranges = [(1, len(frames))]
+    if need and not ranges:
+        ranges, still = passes(frames, need)
+    elif not ranges:
+        ranges = [(1, len(frames))]
     pieces = [((a, b), frames[max(a, 1)-1:b]) for a, b in ranges]
     return [(r, cut_out(p, crop_box(p, how), size) if len(p) else p) for r, p in pieces], fps, problem, still
 
 # %% ../nbs/06_datasets.ipynb #7062e976
 @contextmanager
-def growing(path: str | os.PathLike, # .npy file of uint8 (N, size, size, 3)
-            size: int, # side of a frame, in pixels
-           ) -> Iterator[Callable]: # add(frames) -> row of the first
-    "Append frames to an array of unknown length."
+def growing(path: str | os.PathLike, size: int) -> Iterator[Callable]:
+    """Append frames to an array of unknown length.
+
+    path: .npy file of uint8 (N, size, size, 3)
+    size: side of a frame, in pixels
+    returns: add(frames) -> row of the first
+    """
     def header(n):
         f.seek(0)
-        np.lib.format.write_array_header_1_0(f, dict(descr='|u1', fortran_order=False, shape=(n, size, size, 3)))
+        np.lib.format.write_array_header_1_0(f,
+                                             dict(descr='|u1', fortran_order=False, shape=(n, size, size, 3)))
         return f.tell()
     def add(frames):
         nonlocal total
@@ -359,36 +466,51 @@ def growing(path: str | os.PathLike, # .npy file of uint8 (N, size, size, 3)
     with open(path, 'wb') as f:
         start, total = header(0), 0
         yield add
-        if header(total) != start: raise RuntimeError('numpy left no room for the length in the header')
+        if header(total) != start:
+            raise RuntimeError('numpy left no room for the length in the header')
 
 # %% ../nbs/06_datasets.ipynb #066ad3b6
-def fill(path: str | os.PathLike, # .npy file to write
-         jobs: list, # (file, ranges, factors, split)
-         results: Iterable, # of cut_video, in the order of the jobs
-         size: int, # side of a frame, in pixels
-         need: int, # shortest usable length
-        ) -> tuple: # index entries; quarantine; number of windows in which nothing moves
-    "Write the usable pieces one after the other."
+def fill(path: str | os.PathLike, jobs: list, results: Iterable, size: int, need: int) -> tuple:
+    """Write the usable pieces one after the other.
+
+    path: .npy file to write
+    jobs: (file, ranges, factors, split)
+    results: of cut_video, in the order of the jobs
+    size: side of a frame, in pixels
+    need: shortest usable length
+    returns: index entries; quarantine; number of windows in which nothing moves
+    """
     videos, quarantine, motionless = [], [], 0
     with growing(path, size) as add:
         for (file, _, factors, split), (pieces, fps, problem, still) in zip(jobs, results):
             note = lambda reason, kept: quarantine.append(dict(file=file, reason=reason, kept=kept))
-            if problem: note(problem, any(len(p) >= need for _, p in pieces))
-            if still: note(f'nothing moves in {still} windows: they are left out', bool(pieces))
+            if problem:
+                note(problem, any(len(p) >= need for _, p in pieces))
+            if still:
+                note(f'nothing moves in {still} windows: they are left out', bool(pieces))
             motionless += still
             for (a, b), p in pieces:
-                if len(p) < need: note(f'frames {a}-{b}: {len(p)} are there, a window needs {need}', False)
-                else: videos.append(dict(file=file, range=[a, b], first=add(p), length=len(p), fps=fps, factors=factors, split=split))
-                if need <= len(p) < b - a + 1: note(f'frames {a}-{b}: {len(p)} are there', True)
+                if len(p) < need:
+                    note(f'frames {a}-{b}: {len(p)} are there, a window needs {need}', False)
+                else:
+                    videos.append(dict(file=file, range=[a, b], first=add(p), length=len(p), fps=fps,
+                                       factors=factors, split=split))
+                if need <= len(p) < b - a + 1:
+                    note(f'frames {a}-{b}: {len(p)} are there', True)
     return videos, quarantine, motionless
 
 # %% ../nbs/06_datasets.ipynb #6048bca2
 @contextmanager
-def building(store: str | os.PathLike, # the folder to be; a clip store there is replaced, its videos are kept
-            ) -> Iterator[Path]: # a temporary folder beside it
-    "Build a clip store whole or not at all; `InputError` if something else lies there."
+def building(store: str | os.PathLike) -> Iterator[Path]:
+    """Build a clip store whole or not at all; `InputError` if something else lies there.
+
+    store: the folder to be; a clip store there is replaced, its videos are kept
+    returns: a temporary folder beside it
+    """
     store = Path(store).absolute()
-    if store.exists() and not (store.is_dir() and {p.name for p in store.iterdir()} <= {'frames.npy', 'index.json', 'videos'}):
+    if store.exists() and not (store.is_dir()
+                               and {p.name for p in store.iterdir()} <= {'frames.npy', 'index.json',
+            'videos'}):
         raise InputError(f'{store}: exists and is no clip store: choose another name')
     prefix = passing(store)
     sweep(store.parent)
@@ -396,45 +518,62 @@ def building(store: str | os.PathLike, # the folder to be; a clip store there is
         yield Path(new)
         store.mkdir(exist_ok=True)
         (store/'index.json').unlink(missing_ok=True)
-        for name in ('frames.npy', 'index.json'): os.replace(Path(new)/name, store/name)
+        for name in ('frames.npy', 'index.json'):
+            os.replace(Path(new)/name, store/name)
 
 # %% ../nbs/06_datasets.ipynb #eac6acc4
-def find_videos(folder: str | os.PathLike, # searched to any depth
-                source: Source,
-               ) -> list: # of paths, in alphabetical order
-    "Files that look like videos; `InputError` if there are none."
+def find_videos(folder: str | os.PathLike, source: Source) -> list:
+    """Files that look like videos; `InputError` if there are none.
+
+    folder: searched to any depth
+    returns: of paths, in alphabetical order
+    """
     folder = Path(folder)
-    if not folder.is_dir(): raise InputError(f'{folder}: no such folder: check the name; the data come from {source.origin}')
-    found = sorted(p for p in folder.rglob('*') if p.suffix.lower() in source.suffixes and p.name[0] != '.' and p.is_file())
+    if not folder.is_dir():
+        raise InputError(f'{folder}: no such folder: check the name; the data come from {source.origin}')
+    found = sorted(p for p in folder.rglob('*') if p.suffix.lower() in source.suffixes and p.name[0] != '.'
+                   and p.is_file())
     if not found:
-        raise InputError(f'{folder}: holds no {" ".join(source.suffixes)}: put the videos there; they come from {source.origin}')
+        raise InputError(f'{folder}: holds no {" ".join(source.suffixes)}: put the videos there; '
+                         f'they come from {source.origin}')
     if not any(map(source.factors, found)):
-        raise InputError(f'{folder}: no file is named like {source.example}: give the folder of that data set, or prepare it as folder')
+        raise InputError(f'{folder}: no file is named like {source.example}: '
+                         'give the folder of that data set, or prepare it as folder')
     return found
 
 def choose(items: list, limit: int | None, seed: int) -> list:
     "All items, or `limit` of them drawn by the seed, in their order."
-    if limit is None or limit >= len(items): return items
-    if limit < 1: raise InputError(f'limit={limit}: must be at least 1')
+    if limit is None or limit >= len(items):
+        return items
+    if limit < 1:
+        raise InputError(f'limit={limit}: must be at least 1')
     return [items[i] for i in sorted(np.random.default_rng(seed).choice(len(items), limit, replace=False))]
 
 # %% ../nbs/06_datasets.ipynb #b352860f
 @contextmanager
-def unpacked(spec: Source, source: str | os.PathLike | None, # what was given
-             folder: Path): # to fill if that is a file that holds all films
-    "The folder of the films; errors name what was given."
+def unpacked(spec: Source, source: str | os.PathLike | None, folder: Path):
+    """The folder of the films; errors name what was given.
+
+    spec, source: what was given
+    folder: to fill if that is a file that holds all films
+    """
     films = spec.unpack(source, folder) if spec.unpack and source is not None else source
-    try: yield films
-    except InputError as e: raise InputError(str(e).replace(str(films), str(source))) from None
+    try:
+        yield films
+    except InputError as e:
+        raise InputError(str(e).replace(str(films), str(source))) from None
 
 def _films(dataset, folder, store, limit, seed, workers, progress):
     "The folder of videos, the chosen files, and factors that only a stand-in knows."
     if dataset in STANDINS:
-        if folder is not None: raise InputError(f'{dataset} is rendered, not read from {folder}: give the store alone')
+        if folder is not None:
+            raise InputError(f'{dataset} is rendered, not read from {folder}: give the store alone')
         takes = choose(STANDINS[dataset].takes(), limit, seed)
         folder = write_standin(dataset, Path(store)/'videos', takes, workers, progress)
         return folder, [folder/t.file for t in takes], {t.file: t.factors for t in takes}
-    if folder is None: raise InputError(f'{dataset}: name the folder of its videos; they come from {SOURCES[dataset].origin}')
+    if folder is None:
+        raise InputError(f'{dataset}: name the folder of its videos; they come from '
+                         f'{SOURCES[dataset].origin}')
     return Path(folder), choose(find_videos(folder, SOURCES[dataset]), limit, seed), {}
 
 def _jobs(source, folder, files, known):
@@ -442,16 +581,23 @@ def _jobs(source, folder, files, known):
     jobs, refused = [], []
     ranges = read_sequences(folder/SEQUENCES) if (folder/SEQUENCES).exists() else {}
     for i, path in enumerate(files):
-        name, factors = path.relative_to(folder).as_posix(), source.factors(path)
-        if factors is None: refused.append(dict(file=name, reason=f'name is not like {source.example}', kept=False))
-        else: jobs.append((name, ranges.get(path.stem.removesuffix('_uncomp')), known.get(name, {}) | factors, source.split(factors, i)))
+        name = path.relative_to(folder).as_posix()
+        factors = source.factors(path)
+        if factors is None:
+            refused.append(dict(file=name, reason=f'name is not like {source.example}', kept=False))
+        else:
+            jobs.append((name, ranges.get(path.stem.removesuffix('_uncomp')), known.get(name, {}) | factors,
+                         source.split(factors, i)))
     return jobs, refused
 
 # %% ../nbs/06_datasets.ipynb #51cfa791
-def count_table(names: dict, # factor -> all of its values
-                videos: list, # index entries
-               ) -> list: # of {factor, value, expected, found}
-    "In how many combinations of factors each value takes part, in the full set and here."
+def count_table(names: dict, videos: list) -> list:
+    """In how many combinations of factors each value takes part, in the full set and here.
+
+    names: factor -> all of its values
+    videos: index entries
+    returns: of {factor, value, expected, found}
+    """
     found = {tuple(v['factors'].get(f) for f in names) for v in videos}
     full = set(product(*names.values())) if len(names) > 1 else None
     count = lambda pairs, k, value: sum(pair[k] == value for pair in pairs)
@@ -462,32 +608,47 @@ def _build(new, folder, spec, head, jobs, refused, workers, progress):
     "Fill the folder of a clip store."
     need = span(head['frames'], head['stride'])
     cut = partial(cut_video, head['crop'], head['size'], need=need if spec.gaps else None)
-    results = each(cut, [(folder/name, ranges) for name, ranges, *_ in jobs], workers, progress, f'prepare {head["dataset"]}')
+    results = each(cut, [(folder/name, ranges) for name, ranges, *_ in jobs], workers, progress,
+                   f'prepare {head["dataset"]}')
     videos, quarantine, motionless = fill(new/'frames.npy', jobs, results, head['size'], need)
     quarantine = refused + quarantine
     if not videos:
-        raise InputError(f'{folder}: none of {len(jobs) + len(refused)} files is usable, such as {quarantine[0]["file"]}: {quarantine[0]["reason"]}')
-    index = head | dict(sha256=sha256_of(new/'frames.npy'), versions={p: version(p) for p in ('encgan3', 'av', 'pillow', 'numpy')},
-                        counts=count_table(spec.names, videos), motionless=motionless, quarantine=quarantine, videos=videos)
+        raise InputError(f'{folder}: none of {len(jobs) + len(refused)} files is usable, '
+                         f'such as {quarantine[0]["file"]}: {quarantine[0]["reason"]}')
+    index = (head | dict(sha256=sha256_of(new/'frames.npy'),
+                         versions={p: version(p) for p in ('encgan3', 'av', 'pillow', 'numpy')},
+                        counts=count_table(spec.names, videos), motionless=motionless, quarantine=quarantine,
+                         videos=videos))
     (new/'index.json').write_text(json.dumps(index, indent=1))
 
 # %% ../nbs/06_datasets.ipynb #147b79a9
-def prepare(dataset: str, # one of SOURCES, or one of STANDINS, which is rendered first
-            source: str | os.PathLike | None = None, # folder of videos, or file of silhouettes; None for a stand-in
-            store: str | os.PathLike | None = None, # clip store to make; one that is there is replaced
-            size: int = 64, # side of a frame, in pixels
-            stride: int | None = None, # frames of a window are this far apart; None: the data set's
-            frames: int = FRAMES, # frames of a window: what is shorter is left out
-            crop: str | None = None, # mover, face, centre or whole; None: the data set's, mover:.92 for stand-ins of movers
-            seed: int = 0, # of the choice that `limit` makes
-            limit: int | None = None, # use only so many files
-            workers: int | None = None, # processes; 0: this one; None: by the number of files
-            progress: bool = True, # show a bar
-           ) -> 'ClipStore': # all of it, test videos too
-    "Decode, crop and store a data set; bad files are listed and left out; `InputError` if nothing is usable."
-    if dataset not in {*SOURCES, *STANDINS}: raise InputError(f'{dataset}: no such data set: take {", ".join([*SOURCES, *STANDINS])}')
-    if store is None: raise InputError('name the folder of the clip store: store=...')
-    if size < 1: raise InputError(f'size={size}: must be at least 1')
+def prepare(dataset: str, source: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
+            size: int = 64, stride: int | None = None, frames: int = FRAMES, crop: str | None = None,
+            seed: int = 0, limit: int | None = None, workers: int | None = None,
+            progress: bool = True) -> 'ClipStore':
+    """Decode, crop and store a data set; bad files are listed and left out.
+
+    `InputError` if nothing is usable.
+
+    dataset: one of SOURCES, or one of STANDINS, which is rendered first
+    source: folder of videos, or file of silhouettes; None for a stand-in
+    store: clip store to make; one that is there is replaced
+    size: side of a frame, in pixels
+    stride: frames of a window are this far apart; None: the data set's
+    frames: frames of a window: what is shorter is left out
+    crop: mover, face, centre or whole; None: the data set's, mover:.92 for stand-ins of movers
+    seed: of the choice that `limit` makes
+    limit: use only so many files
+    workers: processes; 0: this one; None: by the number of files
+    progress: show a bar
+    returns: all of it, test videos too
+    """
+    if dataset not in {*SOURCES, *STANDINS}:
+        raise InputError(f'{dataset}: no such data set: take {", ".join([*SOURCES, *STANDINS])}')
+    if store is None:
+        raise InputError('name the folder of the clip store: store=...')
+    if size < 1:
+        raise InputError(f'size={size}: must be at least 1')
     spec = SOURCES[STANDINS[dataset].source if dataset in STANDINS else dataset]
     stride = spec.stride if stride is None else stride
     crop_box(np.zeros((1, 4, 4, 3), np.uint8), crop or spec.crop), span(frames, stride) # refuse early
@@ -495,7 +656,8 @@ def prepare(dataset: str, # one of SOURCES, or one of STANDINS, which is rendere
         folder, files, known = _films(dataset, films, store, limit, seed, workers, progress)
         drawn = (folder/NOTE).exists()
         crop = crop or (FIXED if drawn and spec.crop == 'mover' else spec.crop)
-        head = dict(dataset=dataset, stand_in=drawn, size=size, stride=stride, frames=frames, crop=full_name(crop),
+        head = dict(dataset=dataset, stand_in=drawn, size=size, stride=stride, frames=frames,
+                    crop=full_name(crop),
                     seed=seed, limit=limit, rule=spec.split.__doc__)
         _build(new, folder, spec, head, *_jobs(spec, folder, files, known), workers, progress)
     return ClipStore(store, None)
@@ -503,47 +665,68 @@ def prepare(dataset: str, # one of SOURCES, or one of STANDINS, which is rendere
 # %% ../nbs/06_datasets.ipynb #7af7c85b
 class Windows:
     "The windows of a list of videos, numbered through."
-    def __init__(self, videos: list, # index entries, with first, length and factors
-                 frames: int, # frames of a window
-                 stride: int): # frames of a window are this far apart
+    def __init__(self, videos: list, frames: int, stride: int):
+        """videos: index entries, with first, length and factors
+        frames: frames of a window
+        stride: frames of a window are this far apart
+        """
         self.frames, self.stride = frames, stride
         self.videos = [v for v in videos if v['length'] >= span(frames, stride)]
-        self.counts = np.array([len(window_starts(v['length'], frames, stride)) for v in self.videos], np.int64)
+        self.counts = np.array([len(window_starts(v['length'], frames, stride)) for v in self.videos],
+                               np.int64)
         self.begins = self.counts.cumsum() - self.counts # number of each video's first window
         self.firsts = np.array([v['first'] for v in self.videos], np.int64)
 
     def __len__(self): return int(self.counts.sum())
 
-    def places(self, indices: Iterable) -> tuple: # (B,) window numbers; (B,) their videos' places in self.videos
-        "Which videos windows belong to; `IndexError` beyond the last."
+    def places(self, indices: Iterable) -> tuple:
+        """Which videos windows belong to; `IndexError` beyond the last.
+
+        returns: (B,) window numbers; (B,) their videos' places in self.videos
+        """
         i = np.array([int(n) for n in indices], np.int64)
-        if len(i) and not 0 <= i.min() <= i.max() < len(self): raise IndexError(f'there are windows 0..{len(self) - 1} only')
+        if len(i) and not 0 <= i.min() <= i.max() < len(self):
+            raise IndexError(f'there are windows 0..{len(self) - 1} only')
         return i, np.searchsorted(self.begins, i, 'right') - 1
 
-    def rows(self, indices: Iterable) -> np.ndarray: # (B, frames)
-        "Where in the array the frames of windows lie."
+    def rows(self, indices: Iterable) -> np.ndarray:
+        """Where in the array the frames of windows lie.
+
+        returns: (B, frames)
+        """
         i, k = self.places(indices)
         return (self.firsts[k] + i - self.begins[k])[:, None] + self.stride * np.arange(self.frames)
 
-    def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor: # (n,) window numbers
-        "Draw videos uniformly, then a start in each."
+    def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw videos uniformly, then a start in each.
+
+        returns: (n,) window numbers
+        """
         k = torch.randint(len(self.videos), (n,), generator=generator)
         start = torch.rand(n, generator=generator, dtype=torch.float64) * torch.from_numpy(self.counts)[k]
         return torch.from_numpy(self.begins)[k] + start.long()
 
 # %% ../nbs/06_datasets.ipynb #68da9954
-def read_store(folder: str | os.PathLike) -> tuple: # index, frames: uint8 (N, size, size, 3), on disk
-    "Open a clip store; `InputError` if files are missing, damaged, or disagree."
+def read_store(folder: str | os.PathLike) -> tuple:
+    """Open a clip store; `InputError` if files are missing, damaged, or disagree.
+
+    returns: index, frames: uint8 (N, size, size, 3), on disk
+    """
     folder = Path(folder)
     try:
         index = json.loads((folder/'index.json').read_text())
         array = np.load(folder/'frames.npy', mmap_mode='r', allow_pickle=False)
-        size, videos, _ = index['size'], index['videos'], [index[k] for k in ('dataset', 'stride', 'frames', 'sha256')]
-        fits = all(0 <= v['first'] and 0 < v['length'] <= len(array) - v['first'] and v['split'] and v['factors'] for v in videos)
+        size = index['size']
+        videos = index['videos']
+        _ = [index[k] for k in ('dataset', 'stride', 'frames', 'sha256')]
+        fits = all(0 <= v['first'] and 0 < v['length'] <= len(array) - v['first'] and v['split']
+                   and v['factors'] for v in videos)
     except FileNotFoundError as e:
-        raise InputError(f'{folder}: is no clip store, {Path(e.filename).name} is missing: make one with prepare') from None
+        raise InputError(f'{folder}: is no clip store, {Path(e.filename).name} is missing: '
+                         'make one with prepare') from None
     except (OSError, ValueError, LookupError, TypeError, EOFError) as e:
-        raise InputError(f'{folder}: damaged clip store ({" ".join(str(e).split())[:80]}): prepare it again') from None
+        said = ' '.join(str(e).split())[:80]
+        raise InputError(f'{folder}: damaged clip store ({said}): prepare it again') from None
     if not fits or array.dtype != np.uint8 or array.shape[1:] != (size, size, 3):
         raise InputError(f'{folder}: index.json and frames.npy disagree: prepare it again')
     return index, np.asarray(array) # a plain view indexes faster than a memmap
@@ -551,32 +734,45 @@ def read_store(folder: str | os.PathLike) -> tuple: # index, frames: uint8 (N, s
 # %% ../nbs/06_datasets.ipynb #1ef19b0a
 class Catalogue(Windows):
     "A clip store's index: who does what in which window."
-    def __init__(self, folder: str | os.PathLike,
-                 split: str | None = 'train', # train, val or test; None: all
-                 frames: int = FRAMES, # frames of a window
-                 stride: int | None = None): # frames of a window are this far apart; None: as prepared
+    def __init__(self, folder: str | os.PathLike, split: str | None = 'train', frames: int = FRAMES,
+                 stride: int | None = None):
+        """split: train, val or test; None: all
+        frames: frames of a window
+        stride: frames of a window are this far apart; None: as prepared
+        """
         self.folder, self.split = Path(folder), split
         self.index, self.array = read_store(folder)
         self.size, self.sha256 = self.index['size'], self.index['sha256']
-        super().__init__([v for v in self.index['videos'] if split in (None, v['split'])], frames, stride or self.index['stride'])
+        super().__init__([v for v in self.index['videos'] if split in (None, v['split'])], frames, stride
+                         or self.index['stride'])
         if not self.videos:
             there = ', '.join(sorted({v['split'] for v in self.index['videos']}))
-            raise InputError(f'{folder}: no window of {frames} frames at stride {self.stride} in split {split!r}: it has {there}')
+            raise InputError(f'{folder}: no window of {frames} frames at stride {self.stride} in split '
+                             f'{split!r}: it has {there}')
 
-    def factors(self, i: int) -> dict: # such as {'subject': 'ido', 'action': 'walk'}
-        "What is known of a window."
+    def factors(self, i: int) -> dict:
+        """What is known of a window.
+
+        returns: such as {'subject': 'ido', 'action': 'walk'}
+        """
         return self.videos[self.places([i])[1][0]]['factors']
 
-    def pick(self, **factors: str) -> list: # window numbers
-        "All windows of the videos with these factors; `InputError` if no video has such a factor."
+    def pick(self, **factors: str) -> list:
+        """All windows of the videos with these factors; `InputError` if no video has such a factor.
+
+        returns: window numbers
+        """
         known = {f for v in self.videos for f in v['factors']}
-        if not known.issuperset(factors): raise InputError(f'{self.folder}: no factor {[*factors]}: take {", ".join(sorted(known))}')
+        if not known.issuperset(factors):
+            raise InputError(f'{self.folder}: no factor {[*factors]}: take {", ".join(sorted(known))}')
         fits = [all(v['factors'].get(f) == value for f, value in factors.items()) for v in self.videos]
-        return [i for fit, b, n in zip(fits, self.begins.tolist(), self.counts.tolist()) if fit for i in range(b, b + n)]
+        return [i for fit, b, n in zip(fits, self.begins.tolist(), self.counts.tolist()) if fit
+                for i in range(b, b + n)]
 
     def table(self) -> pd.DataFrame:
         "One row a video."
-        return pd.DataFrame([{k: v[k] for k in ('file', 'length', 'fps', 'split')} | v['factors'] for v in self.videos])
+        return pd.DataFrame([{k: v[k] for k in ('file', 'length', 'fps', 'split')} | v['factors']
+                             for v in self.videos])
 
 # %% ../nbs/06_datasets.ipynb #039804bc
 class ClipStore(Catalogue):
@@ -589,31 +785,45 @@ class ClipStore(Catalogue):
 
     def __getitem__(self, i: int) -> np.ndarray: return self.array[self.rows([i])[0]] # uint8 (T, H, W, C)
 
-    def clips(self, indices: Iterable) -> Tensor: # clip, (B, 3, T, H, W) in [-1, 1]
-        "Windows as a batch."
+    def clips(self, indices: Iterable) -> Tensor:
+        """Windows as a batch.
+
+        returns: clip, (B, 3, T, H, W) in [-1, 1]
+        """
         rows = self.rows(indices)
-        if self.held is None: return to_clip(torch.from_numpy(self.array[rows]))
+        if self.held is None:
+            return to_clip(torch.from_numpy(self.array[rows]))
         return to_clip(self.held[torch.from_numpy(rows).to(self.held.device)])
 
     def verify(self) -> None:
         "`InputError` if the frames are no longer those that were prepared; reads all of them."
-        if sha256_of(self.folder/'frames.npy') != self.sha256: raise InputError(f'{self.folder}: frames.npy has changed: prepare it again')
+        if sha256_of(self.folder/'frames.npy') != self.sha256:
+            raise InputError(f'{self.folder}: frames.npy has changed: prepare it again')
 
     def record(self) -> dict:
         "All that a run must say about its data."
         keys = 'dataset', 'stand_in', 'size', 'crop', 'rule', 'seed', 'limit', 'versions', 'sha256'
-        return {k: self.index[k] for k in keys} | dict(
-            split=self.split, frames=self.frames, stride=self.stride, videos=len(self.videos), windows=len(self))
+        own = dict(split=self.split, frames=self.frames, stride=self.stride, videos=len(self.videos),
+                   windows=len(self))
+        return {k: self.index[k] for k in keys} | own
 
 # %% ../nbs/06_datasets.ipynb #15b3eebe
-def companions(store: Catalogue, indices: Iterable, # (B,) window numbers
-               same: Iterable[str], # factors, such as ['subject']
-               generator: torch.Generator | None = None) -> list: # (B,) window numbers
-    "For each window one with the same factors: a video drawn uniformly, then a place in it. `InputError` for a factor that a video lacks."
+def companions(store: Catalogue, indices: Iterable, same: Iterable[str],
+               generator: torch.Generator | None = None) -> list:
+    """For each window one with the same factors: a video drawn uniformly, then a place in it. `InputError`
+    for a factor that a video lacks.
+
+    store, indices: (B,) window numbers
+    same: factors, such as ['subject']
+    returns: (B,) window numbers
+    """
     known = sorted(set.intersection(*({*v['factors']} for v in store.videos)))
-    if unknown := sorted({*same}.difference(known)): raise InputError(f'{store.folder}: no factor {unknown[0]!r} in every video: take {", ".join(known) or "none"}')
+    if unknown := sorted({*same}.difference(known)):
+        raise InputError(f'{store.folder}: no factor {unknown[0]!r} in every video: '
+                         f'take {", ".join(known) or "none"}')
     values = [tuple(v['factors'][f] for f in same) for v in store.videos]
-    u, found = torch.rand(len(indices), 2, generator=generator, dtype=torch.float64).tolist(), []
+    u = torch.rand(len(indices), 2, generator=generator, dtype=torch.float64).tolist()
+    found = []
     for mine, (a, b) in zip(store.places(indices)[1], u):
         alike = [k for k, value in enumerate(values) if value == values[mine]]
         k = alike[int(a*len(alike))]

@@ -26,70 +26,111 @@ def film_again(out: Path, size: int) -> ClipStore:
     "Second recordings of weizmann-s, one of each person, each with another action that training knows."
     subjects, actions = WEIZMANN['subject'], WEIZMANN['action']
     takes = [weizmann_takes([s], [actions[(i + 4) % 10]], again=True)[0] for i, s in enumerate(subjects)]
-    prepare('weizmann', write_standin('weizmann-s', out/'again'/'films', takes, progress=False), out/'again'/'store', size=size, progress=False)
+    prepare('weizmann', write_standin('weizmann-s', out/'again'/'films', takes, progress=False),
+            out/'again'/'store', size=size, progress=False)
     return ClipStore(out/'again'/'store', None)
 
-def get_data(out: Path, # folder of the demo
-             videos: Path | None, # the person's own videos, or None: the stand-in
-             size: int, # of a frame
-            ) -> tuple[ClipStore, dict[str, ClipStore]]: # clips to train on; by name, clips to show
-    "Make the clip stores of the demo."
+def get_data(out: Path, videos: Path | None, size: int) -> tuple[ClipStore, dict[str, ClipStore]]:
+    """Make the clip stores of the demo.
+
+    out: folder of the demo
+    videos: the person's own videos, or None: the stand-in
+    size: of a frame
+    returns: clips to train on; by name, clips to show
+    """
     store = prepare('folder' if videos else 'weizmann-s', videos, out/'store', size=size)
     data = ClipStore(out/'store', 'train')
-    if not any(video['split'] == 'test' for video in store.videos): return data, {'your videos, ALSO TRAINED ON': data}
+    if not any(video['split'] == 'test' for video in store.videos):
+        return data, {'your videos, ALSO TRAINED ON': data}
     held = ClipStore(out/'store', 'test')
-    return data, {'your videos, never trained on': held} if videos else {'second recordings': film_again(out, size), 'pairs never trained on': held}
+    return data, {'your videos, never trained on': held} if videos else {'second recordings': film_again(out,
+            size), 'pairs never trained on': held}
 
 # %% ../nbs/69_demo.ipynb #77786ab0
-def one_each(store: ClipStore, most: int = 8) -> torch.Tensor: # (B, 3, 16, H, W) in [-1, 1]
-    "One clip from the middle of each video, of at most `most` videos, spread evenly."
+def one_each(store: ClipStore, most: int = 8) -> torch.Tensor:
+    """One clip from the middle of each video, of at most `most` videos, spread evenly.
+
+    returns: (B, 3, 16, H, W) in [-1, 1]
+    """
     middle = torch.as_tensor(store.begins) + torch.as_tensor(store.counts)//2
     chosen = torch.linspace(0, len(middle) - 1, min(most, len(middle))).round().long()
     return store.clips(middle[chosen].tolist())
 
 # %% ../nbs/69_demo.ipynb #f124b4c6
-def pictures(model: EncGAN3, shown: dict[str, torch.Tensor], # by name, real clips (B, 3, 16, H, W); the first are edited
-             out: Path, zoom: int = 3) -> dict[str, str]: # file -> caption
-    "Write the demo's films: reconstructions, new clips, Fig. 3a and Fig. 3b."
+def pictures(model: EncGAN3, shown: dict[str, torch.Tensor], out: Path, zoom: int = 3) -> dict[str, str]:
+    """Write the demo's films: reconstructions, new clips, Fig. 3a and Fig. 3b.
+
+    model, shown: by name, real clips (B, 3, 16, H, W); the first are edited
+    returns: captions, by file
+    """
     clips = next(iter(shown.values()))
     some, others = clips[:(len(clips) + 1)//2], clips[len(clips)//2:]
     three = sum_rows(model, some, others).unflatten(0, (len(some), 3)).transpose(0, 1).flatten(0, 1)
     pairs = lambda x: (interleave(x, model.reconstruct(x).cpu()), min(2*len(x), 8))
-    films = {f'reconstructions{i or ""}.gif': (*pairs(x), f'{name[0].upper() + name[1:]}: real clips, each with its reconstruction to the right of it.') for i, (name, x) in enumerate(shown.items())} | {
-        'samples.gif': (model.sample(16, generator=step_generator(0, 0)), 8, 'New clips, decoded from random codes.'),
-        'fig3a.gif': (swap_grid(model, some, others), len(others) + 1, 'Fig. 3a. Left column: first frame of the clip that gives the content code. Top row: the clip that gives the motion code. Inside: both codes together. Along a row the content is the same.'),
-        'fig3b.gif': (three, len(some), 'Fig. 3b. First and second row: reconstructions. Third row: decoded from the sum of their codes.'),
-    }
-    for name, (film, columns, _) in films.items(): save(film.cpu(), out/name, columns=columns, zoom=zoom)
+    films = ({f'reconstructions{i or ""}.gif': (*pairs(x),
+                                                f'{name[0].upper() + name[1:]}: real clips, '
+                                                'each with its reconstruction to the right of it.')
+              for i, (name, x) in enumerate(shown.items())} | {
+        'samples.gif': (model.sample(16, generator=step_generator(0, 0)), 8,
+                        'New clips, decoded from random codes.'),
+        'fig3a.gif': (swap_grid(model, some, others), len(others) + 1,
+                      'Fig. 3a. Left column: first frame of the clip that gives the content code. Top row: '
+                      'the clip that gives the motion code. Inside: both codes together. '
+                      'Along a row the content is the same.'),
+        'fig3b.gif': (three, len(some),
+                      'Fig. 3b. First and second row: reconstructions. Third row: '
+                      'decoded from the sum of their codes.'),
+    })
+    for name, (film, columns, _) in films.items():
+        save(film.cpu(), out/name, columns=columns, zoom=zoom)
     return {name: caption for name, (*_, caption) in films.items()}
 
 # %% ../nbs/69_demo.ipynb #5554ff1c
-STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-img{max-width:100%;image-rendering:pixelated;border-radius:4px}figure{margin:2rem 0}figcaption{margin-top:.4rem}
-table{border-collapse:collapse}td,th{padding:.2rem .9rem;text-align:right;border-bottom:1px solid #ddd}"""
+STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
+body{color:#222;background:#fff}
+img{max-width:100%;image-rendering:pixelated;border-radius:4px}
+figure{margin:2rem 0}
+figcaption{margin-top:.4rem}
+table{border-collapse:collapse}
+td,th{padding:.2rem .9rem;text-align:right;border-bottom:1px solid #ddd}"""
 
 def write_page(out: Path, captions: dict[str, str], record: dict):
     "demo/index.html: the pictures with their captions, and the figures before and after training."
     names = list(next(iter(record['before'].values())))
     cells = lambda row, tag='td': ''.join(f'<{tag}>{escape(str(x))}</{tag}>' for x in row)
-    table = f'<tr>{cells(["", *names], "th")}</tr>' + ''.join(f'<tr>{cells([f"{shown}, {when}", *record[when][shown].values()])}</tr>' for shown in record['before'] for when in ('before', 'after'))
-    figures = ''.join(f'<figure><img src="{name}" alt="{escape(text)}"><figcaption>{escape(text)}</figcaption></figure>' for name, text in captions.items())
-    (out/'index.html').write_text(f"""<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>EncGAN3 demo</title><style>{STYLE}</style><h1>EncGAN3 demo</h1><p>{escape(record['data'])} Started from {escape(record['start'])}, trained {record['steps']} steps. {escape(record['provenance'])}</p>
-<table>{table}</table><p>PSNR in dB, of reconstructions and of the first frame standing still; divergences (KL) in nats.</p>{figures}</html>""", encoding='utf-8')
+    table = (f'<tr>{cells(["", *names], "th")}</tr>'
+             + ''.join(f'<tr>{cells([f"{shown}, {when}", *record[when][shown].values()])}</tr>'
+                       for shown in record['before'] for when in ('before', 'after')))
+    captioned = lambda text: f'alt="{escape(text)}"><figcaption>{escape(text)}</figcaption>'
+    figures = ''.join(f'<figure><img src="{name}" {captioned(text)}</figure>'
+                      for name, text in captions.items())
+    (out/'index.html').write_text(f"""<!DOCTYPE html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>EncGAN3 demo</title><style>{STYLE}</style>
+<h1>EncGAN3 demo</h1>
+<p>{escape(record['data'])} Started from {escape(record['start'])}, trained {record['steps']} steps.
+{escape(record['provenance'])}</p>
+<table>{table}</table>
+<p>PSNR in dB, of reconstructions and of the first frame standing still; divergences (KL) in nats.</p>
+{figures}</html>""", encoding='utf-8')
 
 # %% ../nbs/69_demo.ipynb #8fe92184
 SHIPPED_MODEL = 'weizmann-s-tiny'
 
-def demo(out: Path = Path('demo'), # folder to write; a demo that is there is replaced
-         videos: Path | None = None, # your own, or None: the stand-in
-         from_scratch: bool = False, # start at random weights
-         minutes: float = 1., # of training
-        ) -> dict: # the record, also in demo.json
-    "Data, training, pictures, page: see `make demo`."
+def demo(out: Path = Path('demo'), videos: Path | None = None, from_scratch: bool = False,
+         minutes: float = 1.) -> dict:
+    """Data, training, pictures, page: see `make demo`.
+
+    out: folder to write; a demo that is there is replaced
+    videos: your own, or None: the stand-in
+    from_scratch: start at random weights
+    minutes: of training
+    returns: the record, also in demo.json
+    """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    model = EncGAN3.from_preset('tiny', recipe='companion') if from_scratch else EncGAN3.from_pretrained(SHIPPED_MODEL)
+    model = (EncGAN3.from_preset('tiny', recipe='companion') if from_scratch
+             else EncGAN3.from_pretrained(SHIPPED_MODEL))
     data, shown = get_data(out, videos, model.knobs.size)
     measured = lambda: {name: held_out(model, store, 50) for name, store in shown.items()}
     record = {'start': 'random weights' if from_scratch else f'the shipped weights {SHIPPED_MODEL}',
@@ -102,11 +143,14 @@ def demo(out: Path = Path('demo'), # folder to write; a demo that is there is re
     captions = pictures(model, {name: one_each(store) for name, store in shown.items()}, out)
     plot_log(read_log(out/'run')).savefig(out/'training.png')
     write_page(out, captions | {'training.png': 'The minute of training.'}, record)
-    (out/'demo.json').write_text(json.dumps(record | {'config': model.config, 'stores': {name: store.record() for name, store in shown.items()}}, indent=1))
+    (out/'demo.json').write_text(json.dumps(record
+                                            | {'config': model.config, 'stores': {name: store.record()
+            for name, store in shown.items()}}, indent=1))
     return record
 
 # %% ../nbs/69_demo.ipynb #3b610ba6
 def describe(shown: dict[str, ClipStore]) -> str:
     "What the clips on the page are."
-    kind = 'Stand-ins (procedural videos, no real recordings): ' if all(store.index['stand_in'] for store in shown.values()) else ''
+    kind = ('Stand-ins (procedural videos, no real recordings): '
+            if all(store.index['stand_in'] for store in shown.values()) else '')
     return kind + ', '.join(f'{len(store.videos)} {name}' for name, store in shown.items()) + '.'

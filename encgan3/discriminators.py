@@ -31,7 +31,8 @@ def time(cin: int, cout: int, kernel: int) -> nn.Module:
 # %% ../nbs/15_discriminators.ipynb #c196f207
 class FrameDiscriminator(nn.Sequential):
     "D_I: one frame (B, 3, H, W) -> one logit each, (B,); positive means real."
-    def __init__(self, size: int = 64, ch: int = 64): # pixels of a frame; base width (G³AN: 64)
+    def __init__(self, size: int = 64, ch: int = 64):
+        "size, ch: pixels of a frame; base width (G³AN: 64)"
         w, layers = widths(size, ch), []
         for i, (cin, cout) in enumerate(zip(w, w[1:])):
             layers += [space(cin, cout, cout == 1), nn.LeakyReLU(.2, inplace=True)]
@@ -40,7 +41,8 @@ class FrameDiscriminator(nn.Sequential):
 # %% ../nbs/15_discriminators.ipynb #3cc704ae
 class VideoDiscriminator(nn.Module):
     "D_V: a clip (B, 3, T, H, W) -> one logit each, (B,); positive means real."
-    def __init__(self, size: int = 64, ch: int = 64): # pixels of a frame; base width (G³AN: 64)
+    def __init__(self, size: int = 64, ch: int = 64):
+        "size, ch: pixels of a frame; base width (G³AN: 64)"
         super().__init__()
         w = widths(size, ch)[:-1]
         inside = list(zip(w, w[1:] + w[-1:])) # channels within a frame; the last layer keeps its width
@@ -54,13 +56,17 @@ class VideoDiscriminator(nn.Module):
         for space, time in zip(self.space, self.time):
             x = unfold_frames(leaky_relu(space(fold_frames(x)), .2, inplace=True), batch)
             x = time(fold_pixels(x)).unflatten(3, x.shape[3:])
-            if time is not self.time[-1]: x = leaky_relu(x, .2, inplace=True)
+            if time is not self.time[-1]:
+                x = leaky_relu(x, .2, inplace=True)
         return x.flatten(1).mean(1)
 
 # %% ../nbs/15_discriminators.ipynb #75f66223
-def pick_frames(clip: Tensor, # (B, C, T, H, W)
-                generator: torch.Generator | None = None, # where the frame numbers come from
-               ) -> Tensor: # (B, C, H, W), a copy
-    "One frame of each clip, drawn uniformly."
+def pick_frames(clip: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """One frame of each clip, drawn uniformly.
+
+    clip: (B, C, T, H, W)
+    generator: where the frame numbers come from
+    returns: (B, C, H, W), a copy
+    """
     index = torch.randint(clip.shape[2], (len(clip),), generator=generator).to(clip.device)
     return clip[torch.arange(len(clip), device=clip.device), :, index]

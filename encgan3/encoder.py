@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from .clips import FRAMES, InputError, differences
 
 # %% ../nbs/14_encoder.ipynb #47053a58
-def noise(shape: tuple, like: Tensor, # device and dtype of the result
-          generator: torch.Generator | None = None, # drawn on its device, so a seed means the same everywhere
-         ) -> Tensor:
-    "Standard normal numbers, N(0, I)."
+def noise(shape: tuple, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Standard normal numbers, N(0, I).
+
+    shape, like: device and dtype of the result
+    generator: drawn on its device, so a seed means the same everywhere
+    """
     device = generator.device if generator else like.device
     return torch.randn(shape, generator=generator, device=device).to(like)
 
@@ -35,13 +37,19 @@ class Gaussian:
         "One code a row, differentiable in mean and std."
         return self.mean + self.std*noise(self.mean.shape, self.mean, generator)
 
-    def kl(self) -> Tensor: # (B,), nats
-        "Kullack-Leibler divergence to the prior N(0, I), summed over the code (last term of Eq. 1)."
+    def kl(self) -> Tensor:
+        """Kullack-Leibler divergence to the prior N(0, I), summed over the code (last term of Eq. 1).
+
+        returns: (B,), nats
+        """
         return (self.mean**2 + self.logvar.exp() - 1 - self.logvar).flatten(1).sum(1)/2
 
 # %% ../nbs/14_encoder.ipynb #04fd7993
-def features(size: int, ch: int) -> nn.Sequential: # (B, 3, size, size) -> (B, width, 4, 4)
-    "Convolutions that halve a picture until 4x4 is left; `ch` channels first, doubling to `8*ch`."
+def features(size: int, ch: int) -> nn.Sequential:
+    """Convolutions that halve a picture until 4x4 is left; `ch` channels first, doubling to `8*ch`.
+
+    returns: (B, 3, size, size) -> (B, width, 4, 4)
+    """
     layers, cin = [], 3
     while size > 4:
         out = ch if cin == 3 else min(2*cin, 8*ch)
@@ -50,46 +58,71 @@ def features(size: int, ch: int) -> nn.Sequential: # (B, 3, size, size) -> (B, w
     return nn.Sequential(*layers)
 
 # %% ../nbs/14_encoder.ipynb #112d1a90
-def shrink(size: int, seen: int, # pixels of a frame; of what an encoder sees, 0: the same
-          ) -> nn.Module: # (B, 3, size, size) -> (B, 3, seen, seen)
-    "Average pixels; `InputError` unless `seen` divides `size` and is 8 or more."
+def shrink(size: int, seen: int) -> nn.Module:
+    """Average pixels; `InputError` unless `seen` divides `size` and is 8 or more.
+
+    size, seen: pixels of a frame; of what an encoder sees, 0: the same
+    returns: a layer, (B, 3, size, size) -> (B, 3, seen, seen)
+    """
     seen = seen or size
-    if seen < 8 or size % seen: raise InputError(f'encoder_size={seen}: frames of {size} pixels can\'t be averaged to it; take {size//2} or {size//4}')
+    if seen < 8 or size % seen:
+        raise InputError(f'encoder_size={seen}: frames of {size} pixels can\'t be averaged to it; '
+                         f'take {size//2} or {size//4}')
     return nn.Identity() if seen == size else nn.AvgPool2d(size//seen)
 
 # %% ../nbs/14_encoder.ipynb #982cef81
-def posterior_layer(width: int, code: int) -> nn.Linear: # features -> 2*code numbers: means, then log-variances
-    "The last layer of an encoder, with standard deviations of about 0.22 at first."
+def posterior_layer(width: int, code: int) -> nn.Linear:
+    """The last layer of an encoder, with standard deviations of about 0.22 at first.
+
+    returns: features -> 2*code numbers: means, then log-variances
+    """
     layer = nn.Linear(width, 2*code)
-    with torch.no_grad(): layer.bias[code:] -= 3
+    with torch.no_grad():
+        layer.bias[code:] -= 3
     return layer
 
 # %% ../nbs/14_encoder.ipynb #b41138a4
 class ContentEncoder(nn.Module):
     "First frame -> q(zx)."
-    def __init__(self, size: int = 64, ch: int = 64, # pixels of a frame; base width
-                 content: int = 128, # length of zx
-                 seen: int = 0): # see shrink
+    def __init__(self, size: int = 64, ch: int = 64, content: int = 128, seen: int = 0):
+        """size, ch: pixels of a frame; base width
+        content: length of zx
+        seen: see shrink
+        """
         super().__init__()
-        self.shrink, self.features = shrink(size, seen), features(seen or size, ch)
+        self.shrink = shrink(size, seen)
+        self.features = features(seen or size, ch)
         self.out = posterior_layer(16*self.features[-3].out_channels, content)
 
-    def forward(self, clip: Tensor) -> Gaussian: # (B, 3, T, H, W) -> codes (B, content)
-        return Gaussian(*self.out(self.features(self.shrink(clip[:, :, 0])).flatten(1)).to(self.out.weight).chunk(2, 1))
+    def forward(self, clip: Tensor) -> Gaussian:
+        """clip: (B, 3, T, H, W)
+        returns: of codes (B, content)
+        """
+        return Gaussian(*self.out(self.features(self.shrink(clip[:, :,
+                0])).flatten(1)).to(self.out.weight).chunk(2, 1))
 
 # %% ../nbs/14_encoder.ipynb #23f77bc1
 class MotionEncoder(nn.Module):
     "All difference maps -> q(zv); 15 maps give one step, every 4 further maps one more."
-    def __init__(self, size: int = 64, ch: int = 64, # pixels of a frame; base width
-                 motion: int = 10, one: int = 64, all: int = 256, # length of one step of zv; features of one map, of all
-                 seen: int = 0): # see shrink
+    def __init__(self, size: int = 64, ch: int = 64, motion: int = 10, one: int = 64, all: int = 256,
+                 seen: int = 0):
+        """size, ch: pixels of a frame; base width
+        motion: length of one step of zv
+        one, all: features of one map, of all
+        seen: see shrink
+        """
         super().__init__()
         self.shrink, maps = shrink(size, seen), features(seen or size, ch)
         width = 16*maps[-3].out_channels
-        self.features = maps.extend([nn.Flatten(), nn.Linear(width, one), nn.LayerNorm(one), nn.LeakyReLU(.2)])
-        self.press = nn.Sequential(nn.Linear((FRAMES - 1)*one, all), nn.LayerNorm(all), nn.LeakyReLU(.2), posterior_layer(all, motion))
+        self.features = maps.extend([nn.Flatten(), nn.Linear(width, one), nn.LayerNorm(one),
+                                     nn.LeakyReLU(.2)])
+        self.press = nn.Sequential(nn.Linear((FRAMES - 1)*one, all), nn.LayerNorm(all), nn.LeakyReLU(.2),
+                                   posterior_layer(all, motion))
 
-    def forward(self, clip: Tensor) -> Gaussian: # (B, 3, 12 + 4L, H, W) -> codes (B, motion, L)
+    def forward(self, clip: Tensor) -> Gaussian:
+        """clip: (B, 3, 12 + 4L, H, W)
+        returns: of codes (B, motion, L)
+        """
         maps = differences(clip).transpose(1, 2) # (B, T - 1, 3, H, W)
         each = self.features(self.shrink(maps.flatten(0, 1))).unflatten(0, maps.shape[:2])
         steps = each.unfold(1, FRAMES - 1, 4).transpose(2, 3).flatten(2) # (B, L, 15*features)

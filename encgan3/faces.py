@@ -21,18 +21,24 @@ from .clips import InputError
 from .synthetic import Take, mix, rgb, rng_of, seed_of, sensor
 
 # %% ../nbs/05_faces.ipynb #efd234d8
-def ink(colour, # three numbers, 0 .. 255
-        gain: float = 1., # lighter or darker
-        alpha: float = 255, # opacity, 0 .. 255
-       ) -> tuple: # what Pillow takes
-    "A colour to draw with."
+def ink(colour, gain: float = 1., alpha: float = 255) -> tuple:
+    """A colour to draw with.
+
+    colour: three numbers, 0 .. 255
+    gain: lighter or darker
+    alpha: opacity, 0 .. 255
+    returns: what Pillow takes
+    """
     return *(int(v) for v in np.clip(np.asarray(colour) * gain, 0, 255)), int(np.clip(alpha, 0, 255))
 
-def curve(points, # (N, 2)
-          closed: bool = False, # return to the first point
-          n: int = 10, # steps from one point to the next
-         ) -> np.ndarray: # (N*n, 2) if closed, else ((N-1)*n + 1, 2)
-    "A smooth line through points (Catmull-Rom)."
+def curve(points, closed: bool = False, n: int = 10) -> np.ndarray:
+    """A smooth line through points (Catmull-Rom).
+
+    points: (N, 2)
+    closed: return to the first point
+    n: steps from one point to the next
+    returns: (N*n, 2) if closed, else ((N-1)*n + 1, 2)
+    """
     p = np.asarray(points, float)
     p = np.concatenate([p[-1:], p, p[:2]] if closed else [2*p[:1] - p[1:2], p, 2*p[-1:] - p[-2:-1]])
     a, b, c, d = p[:-3, None], p[1:-2, None], p[2:-1, None], p[3:, None]
@@ -40,29 +46,39 @@ def curve(points, # (N, 2)
     q = (b + .5*t*(c - a + t*(2*a - 5*b + 4*c - d + t*(3*(b - c) + d - a)))).reshape(-1, 2)
     return q if closed else np.concatenate([q, p[-2:-1]])
 
-def mirrored(points, # (N, 2) of the right half, top to bottom
-            ) -> np.ndarray: # (2*N, 2), down the right half and up the left one
-    "Complete a half by its mirror image."
+def mirrored(points) -> np.ndarray:
+    """Complete a half by its mirror image.
+
+    points: (N, 2) of the right half, top to bottom
+    returns: (2*N, 2), down the right half and up the left one
+    """
     p = np.asarray(points, float)
     return np.concatenate([p, p[::-1] * (-1, 1)])
 
 # %% ../nbs/05_faces.ipynb #1e05bfd2
 class Board:
     "A drawing board in face units, drawn `over` times too large."
-    def __init__(self, box, # left, top, right, bottom, in face units
-                 unit: float, # pixels a face unit, in the result
-                 over: int = 2, # how many times too large
-                 image=None, # picture of the result's size to draw on
-                 colour=(0, 0, 0), mode: str = 'RGB'): # empty board otherwise
-        self.corner, self.unit, self.over = np.array(box[:2]), unit * over, over
+    def __init__(self, box, unit: float, over: int = 2, image=None, colour=(0, 0, 0), mode: str = 'RGB'):
+        """box: left, top, right, bottom, in face units
+        unit: pixels a face unit, in the result
+        over: how many times too large
+        image: picture of the result's size to draw on
+        colour, mode: empty board otherwise
+        """
+        self.corner = np.array(box[:2])
+        self.unit = unit * over
+        self.over = over
         size = tuple(round((b - a) * unit) * over for a, b in zip(box[:2], box[2:]))
-        self.use(Image.new(mode, size, colour) if image is None else image.resize(size, Image.Resampling.NEAREST))
+        self.use(Image.new(mode, size, colour) if image is None
+                 else image.resize(size, Image.Resampling.NEAREST))
 
     def use(self, image):
-        self.image, self.draw = image, ImageDraw.Draw(image, 'RGBA' if image.mode == 'RGB' else None)
+        self.image = image
+        self.draw = ImageDraw.Draw(image, 'RGBA' if image.mode == 'RGB' else None)
         return self
     def like(self, mode, colour): return copy(self).use(Image.new(mode, self.image.size, colour))
-    def soften(self, radius): return self.use(self.image.filter(ImageFilter.GaussianBlur(float(radius * self.unit))))
+    def soften(self, radius):
+        return self.use(self.image.filter(ImageFilter.GaussianBlur(float(radius * self.unit))))
     def at(self, points): return [tuple(p) for p in ((np.asarray(points) - self.corner) * self.unit).tolist()]
     def fill(self, points, colour): self.draw.polygon(self.at(points), fill=colour)
     def line(self, points, colour, width):
@@ -73,31 +89,44 @@ class Board:
     def done(self): return self.image.reduce(self.over)
 
 # %% ../nbs/05_faces.ipynb #76a6ff81
-def spread(subject: int, # from 1
-           traits: int, # how many numbers
-          ) -> np.ndarray: # (traits,) in [0, 1)
-    "Numbers that differ as evenly as possible from subject to subject."
+def spread(subject: int, traits: int) -> np.ndarray:
+    """Numbers that differ as evenly as possible from subject to subject.
+
+    subject: from 1
+    traits: how many numbers
+    returns: (traits,) in [0, 1)
+    """
     g = 1.
-    for _ in range(40): g = (1 + g) ** (1 / (traits + 1))
+    for _ in range(40):
+        g = (1 + g) ** (1 / (traits + 1))
     return (.5 + subject * g ** -np.arange(1., traits + 1)) % 1
 
 @cache
-def people() -> tuple: # 400 pairs (sex, age); subject 1 comes first
-    "Sex and age of all subjects: 185 female, 215 male, 8 to 76 years."
+def people() -> tuple:
+    """Sex and age of all subjects: 185 female, 215 male, 8 to 76 years.
+
+    returns: 400 pairs (sex, age); subject 1 comes first
+    """
     rng = rng_of('nemo-s', 'people')
     sexes = rng.permutation(['female'] * 185 + ['male'] * 215)
     ages = rng.permutation(np.rint(8 + 68 * np.linspace(0, 1, 400)**1.2).astype(int))
     return tuple((str(s), int(a)) for s, a in zip(sexes, ages))
 
 # %% ../nbs/05_faces.ipynb #f2466b0e
-def colours(codes: str) -> np.ndarray: # (N, 3) float
-    "Colours from hexadecimal codes."
+def colours(codes: str) -> np.ndarray:
+    """Colours from hexadecimal codes.
+
+    returns: (N, 3) float
+    """
     return np.stack([rgb('#' + c) for c in codes.split()]).astype(float)
 
-def between(list_of_colours: np.ndarray, # (N, 3)
-            t: float, # 0 = the first, 1 = the last
-           ) -> np.ndarray: # (3,)
-    "A colour along a list of colours."
+def between(list_of_colours: np.ndarray, t: float) -> np.ndarray:
+    """A colour along a list of colours.
+
+    list_of_colours: (N, 3)
+    t: 0 = the first, 1 = the last
+    returns: (3,)
+    """
     low, part = divmod(min(t, .999) * (len(list_of_colours) - 1), 1)
     return mix(list_of_colours[int(low)], list_of_colours[int(low) + 1], part)
 
@@ -115,101 +144,145 @@ STYLES = dict(female='long bob bun wavy bangs curly tails scarf afro fringe part
 HAIR = dict(
     crop=dict(grow=.07, line=[(.96, -.12), (.88, -.42), (.62, -.60), (0, -.64)]),
     buzz=dict(grow=.025, line=[(.96, -.2), (.84, -.5), (.55, -.66), (0, -.7)]),
-    part=dict(grow=.13, line=[(.96, -.1), (.9, -.36), (.62, -.46), (.1, -.52), (-.42, -.72), (-.78, -.5), (-.96, -.12)]),
-    quiff=dict(grow=.12, lift=.16, line=[(.96, -.12), (.86, -.45), (.6, -.62), (.2, -.66), (-.2, -.6), (-.6, -.66), (-.86, -.45), (-.96, -.12)]),
+    part=dict(grow=.13, line=[(.96, -.1), (.9, -.36), (.62, -.46), (.1, -.52), (-.42, -.72), (-.78, -.5),
+                              (-.96, -.12)]),
+    quiff=dict(grow=.12, lift=.16,
+               line=[(.96, -.12), (.86, -.45), (.6, -.62), (.2, -.66), (-.2, -.6), (-.6, -.66), (-.86, -.45),
+                     (-.96, -.12)]),
     fringe=dict(grow=.14, line=[(.97, 0), (.93, -.26), (.6, -.34), (0, -.36)]),
     messy=dict(grow=.16, curl=.07, lobes=13,
-               line=[(.97, -.05), (.9, -.3), (.6, -.48), (.3, -.38), (.04, -.5), (-.3, -.4), (-.62, -.5), (-.9, -.34), (-.97, -.05)]),
-    curly=dict(grow=.2, curl=.10, lobes=17, side=.1, line=[(.98, .05), (.92, -.3), (.6, -.5), (.25, -.46), (0, -.52)]),
+               line=[(.97, -.05), (.9, -.3), (.6, -.48), (.3, -.38), (.04, -.5), (-.3, -.4), (-.62, -.5),
+                     (-.9, -.34), (-.97, -.05)]),
+    curly=dict(grow=.2, curl=.10, lobes=17, side=.1,
+               line=[(.98, .05), (.92, -.3), (.6, -.5), (.25, -.46), (0, -.52)]),
     afro=dict(grow=.38, curl=.05, lobes=24, side=.15, line=[(.98, 0), (.9, -.4), (.6, -.58), (0, -.62)]),
     receding=dict(patch=[(.97, .1), (1.08, -.05), (1.07, -.35), (.98, -.58), (.86, -.42), (.9, -.15)]),
     bald={},
     bob=dict(grow=.15, side=.72, inner=.9, back=.78, line=[(.92, 0), (.86, -.28), (.5, -.36), (0, -.38)]),
     long=dict(grow=.14, side=1.45, inner=.96, back=1.6, line=[(.95, .1), (.86, -.35), (.4, -.6), (0, -.72)]),
     wavy=dict(grow=.2, curl=.05, lobes=19, side=1.35, inner=.95, back=1.5,
-              line=[(.95, .1), (.9, -.2), (.6, -.42), (.1, -.56), (-.34, -.74), (-.7, -.5), (-.92, -.2), (-.95, .1)]),
+              line=[(.95, .1), (.9, -.2), (.6, -.42), (.1, -.56), (-.34, -.74), (-.7, -.5), (-.92, -.2),
+                    (-.95, .1)]),
     bangs=dict(grow=.13, side=1.3, inner=.93, back=1.5, line=[(.93, .1), (.88, -.25), (.5, -.31), (0, -.32)]),
     bun=dict(grow=.07, bun=.27, line=[(.96, -.08), (.86, -.42), (.55, -.62), (0, -.68)]),
     tails=dict(grow=.09, tails=True, line=[(.96, -.05), (.84, -.4), (.45, -.56), (0, -.66)]),
-    scarf=dict(grow=.16, side=1.15, inner=.86, back=1.5, cloth=True, line=[(.86, .3), (.88, -.2), (.6, -.56), (0, -.68)]))
+    scarf=dict(grow=.16, side=1.15, inner=.86, back=1.5, cloth=True,
+               line=[(.86, .3), (.88, -.2), (.6, -.56), (0, -.68)]))
 
 # %% ../nbs/05_faces.ipynb #24db398d
-def features(p: SimpleNamespace, u) -> SimpleNamespace: # `p` with the shape of its face; `u(low, high)` draws a number
-    "Eyes, brows, nose and mouth, in face units."
+def features(p: SimpleNamespace, u) -> SimpleNamespace:
+    """Eyes, brows, nose and mouth, in face units.
+
+    u: u(low, high) draws a number
+    returns: `p` with the shape of its face
+    """
     p.chin, p.cheek = u(.2, .3) + .05 * p.man, u(.93, 1.) + .02 * p.young
-    p.eye = SimpleNamespace(x=u(.30, .37) * p.wide / .73, y=u(-.06, .03) + .09 * p.young, a=u(.135, .165) + .02 * p.young,
-                            h=u(.065, .09) + .016 * p.young - .01 * p.old, tilt=u(-.025, .03), fold=u(.03, .06),
+    p.eye = SimpleNamespace(x=u(.30, .37) * p.wide / .73, y=u(-.06, .03) + .09 * p.young,
+                            a=u(.135, .165) + .02 * p.young,
+                            h=u(.065, .09) + .016 * p.young - .01 * p.old, tilt=u(-.025, .03),
+                            fold=u(.03, .06),
                             lash=u(.5, .8) if p.man else u(.9, 1.4))
-    p.brow = SimpleNamespace(y=u(.18, .24), thick=u(.028, .05) * (1.25 if p.man else .85), arch=u(.01, .06), tilt=u(-.025, .012))
-    p.nose = SimpleNamespace(w=u(.10, .155) + .012 * p.man - .015 * p.young, y=u(.26, .34) + .05 * p.young, bridge=u(.3, 1))
-    p.mouth = SimpleNamespace(w=u(.23, .30), y=u(.555, .60) + .04 * p.young, top=u(.035, .065) * (1 - .4 * p.old),
+    p.brow = SimpleNamespace(y=u(.18, .24), thick=u(.028, .05) * (1.25 if p.man else .85), arch=u(.01, .06),
+                             tilt=u(-.025, .012))
+    p.nose = SimpleNamespace(w=u(.10, .155) + .012 * p.man - .015 * p.young, y=u(.26, .34) + .05 * p.young,
+                             bridge=u(.3, 1))
+    p.mouth = SimpleNamespace(w=u(.23, .30), y=u(.555, .60) + .04 * p.young,
+                              top=u(.035, .065) * (1 - .4 * p.old),
                               low=u(.05, .085) * (1 - .3 * p.old), teeth=u(.35, 1.))
     return p
 
 # %% ../nbs/05_faces.ipynb #c273364b
-def person(subject: int, # 1 .. 400
-          ) -> SimpleNamespace: # traits: colours 0 .. 255, lengths in face units
-    "Who a subject is; the same at every call."
-    (sex, age), rng = people()[subject - 1], rng_of('nemo-s', 'person', subject)
-    u, (jaw, wide, wear, hair, skin, style, wall) = rng.uniform, spread(subject, 7)
-    p = SimpleNamespace(subject=subject, sex=sex, age=age, man=sex == 'male', young=min(1, max(0, (18 - age) / 10)),
+def person(subject: int) -> SimpleNamespace:
+    """Who a subject is; the same at every call.
+
+    subject: 1 .. 400
+    returns: traits: colours 0 .. 255, lengths in face units
+    """
+    sex, age = people()[subject - 1]
+    rng = rng_of('nemo-s', 'person', subject)
+    u = rng.uniform
+    jaw, wide, wear, hair, skin, style, wall = spread(subject, 7)
+    p = SimpleNamespace(subject=subject, sex=sex, age=age, man=sex == 'male',
+                        young=min(1, max(0, (18 - age) / 10)),
                         old=max(0, (age - 40) / 36), style=STYLES[sex][int(style * 11)], sun=u(-1, 1))
-    if p.style in ('receding', 'bald') and age < 28: p.style = 'crop'
-    p.wide, p.jaw = .66 + .14 * wide + .03 * p.young, .64 + .2 * jaw + .06 * p.man - .02 * p.young
+    if p.style in ('receding', 'bald') and age < 28:
+        p.style = 'crop'
+    p.wide = .66 + .14 * wide + .03 * p.young
+    p.jaw = .64 + .2 * jaw + .06 * p.man - .02 * p.young
     p.skin = between(SKINS, skin**1.25)
     natural = between(HAIRS, hair * (1 if skin < .5 else .35)) * u(.88, 1.1)
     p.hair = mix(natural, rgb('#cecdce'), min(.95, p.old * u(.5, 1.9)))
     p.iris = between(IRISES, u(0, 1 if skin < .55 else .3))
-    p.wall, p.wear = WALLS[int(wall * 10)] * u(.85, 1.05), CLOTHES[int(wear * 10)] * u(.85, 1.08)
-    p.scarf, p.collar, p.panel = CLOTHES[rng.integers(10)], str(rng.choice(['crew', 'vee', 'shirt', 'hood', 'roll'])), u() < .4
+    p.wall = WALLS[int(wall * 10)] * u(.85, 1.05)
+    p.wear = CLOTHES[int(wear * 10)] * u(.85, 1.08)
+    p.scarf = CLOTHES[rng.integers(10)]
+    p.collar = str(rng.choice(['crew', 'vee', 'shirt', 'hood', 'roll']))
+    p.panel = u() < .4
     made_up = not p.man and age > 15 and u() < .5
     p.lips = mix(p.skin * (.86, .66, .64), LIPSTICKS[rng.integers(3)], .55 * made_up)
-    p.beard = str(rng.choice(['none'] * 3 + ['stubble', 'full', 'full', 'goatee', 'moustache'])) if p.man and age > 19 else 'none'
+    p.beard = (str(rng.choice(['none'] * 3 + ['stubble', 'full', 'full', 'goatee', 'moustache'])) if p.man
+               and age > 19 else 'none')
     p.glasses = str(rng.choice(['round', 'square', 'oval'])) if u() < .2 + .3 * p.old else 'none'
-    p.frame, p.mole = FRAMES[rng.integers(5)], (u(-.5, .5), u(.15, .8)) if u() < .25 else None
+    p.frame = FRAMES[rng.integers(5)]
+    p.mole = (u(-.5, .5), u(.15, .8)) if u() < .25 else None
     p.freckles = int(u(20, 70)) if skin < .35 and u() < .3 else 0
     p.earring = not p.man and p.style in ('bun', 'tails', 'afro', 'part', 'curly') and u() < .7
     return features(p, u)
 
 # %% ../nbs/05_faces.ipynb #9fb28dc6
-BOX = (-1.4, -1.6, 1.4, 1.6) # the part of the frame that the head can move
+BOX = -1.4, -1.6, 1.4, 1.6 # the part of the frame that the head can move
 
-def outline(p, grow: float = 0., # stand off the head, in face units
-           ) -> np.ndarray: # (140, 2), closed, clockwise from the crown
-    "Outline of the head."
+def outline(p, grow: float = 0.) -> np.ndarray:
+    """Outline of the head.
+
+    p, grow: stand off the head, in face units
+    returns: (140, 2), closed, clockwise from the crown
+    """
     w = p.wide
-    right = [(0, -1.), (.5 * w, -.895), (.86 * w, -.6), (w, -.15), (w * p.cheek, .3), (w * p.jaw, .68), (p.chin, .95), (0, 1.)]
+    right = [(0, -1.), (.5 * w, -.895), (.86 * w, -.6), (w, -.15), (w * p.cheek, .3), (w * p.jaw, .68),
+             (p.chin, .95), (0, 1.)]
     return curve(right + [(-x, y) for x, y in right[-2:0:-1]], closed=True) * (1 + grow / w, 1 + grow)
 
 def draw_glasses(b: Board, p):
     "Frames without lenses."
-    if p.glasses == 'none': return
+    if p.glasses == 'none':
+        return
     e, r, turn = p.eye, p.eye.a + .06, np.linspace(0, 2 * np.pi, 40)
     high = dict(round=r, oval=.14, square=.14)[p.glasses]
     lens = np.stack([r * np.cos(turn), high * np.sin(turn)], 1)
-    if p.glasses == 'square': lens = np.sign(lens) * np.abs(lens / (r, high))**.45 * (r, high)
+    if p.glasses == 'square':
+        lens = np.sign(lens) * np.abs(lens / (r, high))**.45 * (r, high)
     for m in (1, -1):
         b.line(lens + (m * e.x, e.y + .02), ink(p.frame), .034)
         b.line([(m * (e.x + r), e.y - .03), (m * p.wide * 1.01, e.y - .06)], ink(p.frame, .8), .03)
     b.line(curve([(r - e.x, e.y), (0, e.y - .04), (e.x - r, e.y)]), ink(p.frame), .03)
 
 # %% ../nbs/05_faces.ipynb #e27a2763
-def hair_shape(p) -> tuple: # outer arc, left to right; right lock, downwards and up again; hairline, right to left
-    "The edges of the hair around a face."
+def hair_shape(p) -> tuple:
+    """The edges of the hair around a face.
+
+    returns: outer arc, left to right; right lock, downwards and up again; hairline, right to left
+    """
     s, rng = HAIR[p.style], rng_of('nemo-s', 'hair', p.subject)
     line = np.array(s['line'])
-    if line[-1, 0] == 0: line = np.concatenate([line, line[-2::-1] * (-1, 1)])
-    elif rng.uniform() < .5: line = line[::-1] * (-1, 1)
-    line, side = curve(line * (p.wide, 1) + (0, rng.uniform(-.02, .02)), n=8), s.get('side', s['line'][0][1] + .06)
+    if line[-1, 0] == 0:
+        line = np.concatenate([line, line[-2::-1] * (-1, 1)])
+    elif rng.uniform() < .5:
+        line = line[::-1] * (-1, 1)
+    line = curve(line * (p.wide, 1) + (0, rng.uniform(-.02, .02)), n=8)
+    side = s.get('side', s['line'][0][1] + .06)
     base, hair = outline(p), outline(p, s['grow'])
     arc = base + (hair - base) * np.clip((side + .03 - hair[:, 1:]) / .4, 0, 1)**.5
     arc = np.roll(arc, -np.argmax(arc[:, 1]), axis=0)
     arc = arc[arc[:, 1] < min(side, .12)]
     arc = arc - s.get('lift', 0) * np.clip(-arc[:, 1:] - .4, 0, 1) * (0, 1)
-    lobes = np.abs(np.sin(s.get('lobes', 0) / 2 * np.arctan2(arc[:, 1:], arc[:, :1]) + rng.uniform(0, 6))) - .5
+    lobes = (np.abs(np.sin(s.get('lobes', 0) / 2 * np.arctan2(arc[:, 1:], arc[:, :1]) + rng.uniform(0, 6)))
+             - .5)
     arc = arc * (1 + s.get('curl', 0) * lobes)
-    if side < .2: return arc, line[:0], line
-    inner, outer = s['inner'] * p.wide, (p.wide + s['grow']) * (1.02 if side < 1 else 1.1)
+    if side < .2:
+        return arc, line[:0], line
+    inner = s['inner'] * p.wide
+    outer = (p.wide + s['grow']) * (1.02 if side < 1 else 1.1)
     lock = [(outer, .6), (.95 * outer, .97), (.86 * outer, 1), (.99 * inner, .8), (.97 * inner, .4)]
     return arc, curve([arc[-1], *(np.array(lock) * (1, side)), line[0]], n=8), line
 
@@ -219,19 +292,25 @@ def draw_hair(b: Board, p):
     s = HAIR[p.style]
     colour = p.scarf if 'cloth' in s else p.hair
     for m in (1, -1):
-        if 'patch' in s: b.fill(curve(np.array(s['patch']) * (m * p.wide, 1), closed=True), ink(colour))
-    if 'line' not in s: return
-    if 'bun' in s: b.dot(0, -1.1, s['bun'], .9 * s['bun'], ink(colour, .92))
+        if 'patch' in s:
+            b.fill(curve(np.array(s['patch']) * (m * p.wide, 1), closed=True), ink(colour))
+    if 'line' not in s:
+        return
+    if 'bun' in s:
+        b.dot(0, -1.1, s['bun'], .9 * s['bun'], ink(colour, .92))
     arc, lock, line = hair_shape(p)
-    b.fill(np.concatenate([arc, lock, line, lock[::-1] * (-1, 1)]), ink(colour, alpha=215 if p.style == 'buzz' else 255))
+    b.fill(np.concatenate([arc, lock, line, lock[::-1] * (-1, 1)]),
+           ink(colour, alpha=215 if p.style == 'buzz' else 255))
     rng = rng_of('nemo-s', 'strands', p.subject)
     for t in np.linspace(.06, .94, 15 * (p.style not in ('buzz', 'afro', 'scarf'))):
-        a, z = arc[int(t * (len(arc) - 1))], line[::-1][int(t * (len(line) - 1))]
+        a = arc[int(t * (len(arc) - 1))]
+        z = line[::-1][int(t * (len(line) - 1))]
         strand = [mix(a, z, rng.uniform(.02, .2)), mix(a, z, .5) - (0, .05), mix(a, z, rng.uniform(.5, .9))]
         b.line(curve(strand), ink(colour, rng.choice([.8, .87, 1.1])), .012)
     for t in (.3, .6, .85) * (len(lock) > 0 and 'cloth' not in s):
         x, y = mix(p.wide + s['grow'], p.wide * s['inner'], t), .9 * s['side']
-        for m in (1, -1): b.line(curve([(m * x, 0), (m * x * 1.03, y / 2), (m * x, y)]), ink(colour, .82), .012)
+        for m in (1, -1):
+            b.line(curve([(m * x, 0), (m * x * 1.03, y / 2), (m * x, y)]), ink(colour, .82), .012)
 
 # %% ../nbs/05_faces.ipynb #c382830d
 def draw_back(b: Board, p):
@@ -243,97 +322,134 @@ def draw_back(b: Board, p):
     b.soften(.03)
     if 'back' in s:
         x, y = w + .9 * s['grow'], s['back']
-        shape = mirrored([(.3, -.95), (x, -.5), (x * 1.05, .2), (x * 1.08, .75 * y), (x * .9, y), (.2, y + .04)])
+        shape = mirrored([(.3, -.95), (x, -.5), (x * 1.05, .2), (x * 1.08, .75 * y), (x * .9, y),
+                          (.2, y + .04)])
         b.fill(curve(shape, closed=True), ink(p.scarf if 'cloth' in s else p.hair, .72))
     tail = np.array([(.7, -.5), (1.05, -.42), (1.2, 0), (1.1, .5), (.98, .75), (.9, .3), (.8, -.1)])
     for m in (1, -1):
-        if 'tails' in s: b.fill(curve(tail * (m, 1), closed=True), ink(p.hair, .9))
+        if 'tails' in s:
+            b.fill(curve(tail * (m, 1), closed=True), ink(p.hair, .9))
 
 # %% ../nbs/05_faces.ipynb #2761a739
 def draw_clothes(b: Board, p):
     "Neck and clothes."
-    n, wide, edge = .37 + .12 * p.man - .06 * p.young, 1.25 + .3 * p.man - .25 * p.young, ink(p.wear, .78)
+    n = .37 + .12 * p.man - .06 * p.young
+    wide = 1.25 + .3 * p.man - .25 * p.young
+    edge = ink(p.wear, .78)
     b.fill(mirrored([(n, .4), (n, 1.1), (n + .25, 1.34), (n + .3, 2.2)]), ink(p.skin, .82))
     b.fill(curve(mirrored([(n * .98, .7), (n * .8, .98), (.2, 1.14), (.05, 1.17)])), ink(p.skin, .66, 200))
     y = 1.25 + dict(crew=.14, vee=.42, shirt=.34, hood=.16, roll=-.06)[p.collar]
-    neckline = np.array([(-n - .06, 1.22), (-n * .7, .5 + .6 * y), (0, y), (n * .7, .5 + .6 * y), (n + .06, 1.22)])
+    neckline = np.array([(-n - .06, 1.22), (-n * .7, .5 + .6 * y), (0, y), (n * .7, .5 + .6 * y),
+                         (n + .06, 1.22)])
     neckline = neckline[::2] if p.collar in ('vee', 'shirt') else curve(neckline)
-    shoulders = curve(mirrored([(n + .06, 1.22), (n + .35, 1.33), (wide, 1.48), (wide + .35, 1.75), (wide + .45, 2.6)]))
+    shoulders = curve(mirrored([(n + .06, 1.22), (n + .35, 1.33), (wide, 1.48), (wide + .35, 1.75),
+                                (wide + .45, 2.6)]))
     b.fill(np.concatenate([neckline, shoulders]), ink(p.wear))
     for m in (1, -1):
         if p.collar == 'shirt':
             b.fill([(m * (n + .02), 1.1), (m * (n + .2), 1.24), (m * .3, 1.62), (0, y)], ink(p.wear, 1.12))
             b.line([(m * (n + .2), 1.24), (m * .3, 1.62), (0, y), (0, 2.4)], edge, .015)
         if p.collar == 'hood':
-            half = np.concatenate([curve([(n - .02, 1.04), (n + .28, 1.22), (n + .2, 1.42), (0, 1.58)]), [(0, y)]])
+            half = np.concatenate([curve([(n - .02, 1.04), (n + .28, 1.22), (n + .2, 1.42), (0, 1.58)]),
+                                   [(0, y)]])
             b.fill(np.concatenate([half, neckline[-1:]]) * (m, 1), ink(p.wear, .86))
             b.line([(m * .16, 1.52), (m * .18, 1.85)], ink((236, 232, 226)), .025)
-    if p.collar == 'roll': b.fill(curve(mirrored([(n + .01, 1.), (n + .05, 1.12), (n + .07, 1.3), (.1, 1.36)])), ink(p.wear, .9))
-    if p.collar in ('crew', 'vee'): b.line(neckline, edge, .04)
+    if p.collar == 'roll':
+        b.fill(curve(mirrored([(n + .01, 1.), (n + .05, 1.12), (n + .07, 1.3), (.1, 1.36)])), ink(p.wear, .9))
+    if p.collar in ('crew', 'vee'):
+        b.line(neckline, edge, .04)
 
 # %% ../nbs/05_faces.ipynb #353f4652
-def relief(p, smile: float, # 0 neutral, 1 smiling
-          ) -> list: # (x, y, width, height, colour to add)
-    "Light and shade of a face."
-    lit, dim, red = p.skin * .10 + 8, -p.skin * .24, np.array((8, -14, -9)) * p.skin.mean() / 200
+def relief(p, smile: float) -> list:
+    """Light and shade of a face.
+
+    p, smile: 0 neutral, 1 smiling
+    returns: (x, y, width, height, colour to add)
+    """
+    lit = p.skin * .10 + 8
+    dim = -p.skin * .24
+    red = np.array((8, -14, -9)) * p.skin.mean() / 200
     w, n, e, lip = p.wide, p.nose, p.eye, p.mouth.y + .13 + .04 * smile
-    blobs = [(.12 * p.sun, -.5, .3, .16, lit * .8), (0, n.y - .18, .045, .2, lit * n.bridge), (0, n.y, .06, .05, lit),
+    blobs = [(.12 * p.sun, -.5, .3, .16, lit * .8), (0, n.y - .18, .045, .2, lit * n.bridge),
+             (0, n.y, .06, .05, lit),
              (0, .86, .12, .08, lit * .6), (0, n.y + .1, .12, .035, dim * .7), (0, lip, .14, .035, dim * .7)]
     for m in (1, -1):
-        blobs += [(m * w, .1, .12, .6, dim * (.8 + .5 * m * p.sun)), (m * w * .8, .75, .2, .25, dim * (.9 + .4 * m * p.sun)),
+        blobs += [(m * w, .1, .12, .6, dim * (.8 + .5 * m * p.sun)),
+                  (m * w * .8, .75, .2, .25, dim * (.9 + .4 * m * p.sun)),
                   (m * e.x * .8, e.y - .08, .11, .07, dim * .5), (m * .085, n.y - .16, .035, .12, dim * .4),
                   (m * .42, .28 - .06 * smile, .14, .11, red * (.6 + .9 * smile)),
                   (m * .4, .2 - .06 * smile, .12, .07, lit * (.5 + .9 * smile)),
-                  (m * e.x, e.y + .14, .12, .03, dim * (.25 + .3 * p.old + .2 * smile)), (m * .47, .48, .05, .1, dim * .45 * smile)]
+                  (m * e.x, e.y + .14, .12, .03, dim * (.25 + .3 * p.old + .2 * smile)),
+                  (m * .47, .48, .05, .1, dim * .45 * smile)]
     return blobs
 
 # %% ../nbs/05_faces.ipynb #1bba5527
-def draw_marks(b: Board, p, smile: float): # 0 neutral, 1 smiling
-    "Nose, folds, wrinkles, freckles."
+def draw_marks(b: Board, p, smile: float):
+    """Nose, folds, wrinkles, freckles.
+
+    b, p, smile: 0 neutral, 1 smiling
+    """
     dark = lambda alpha, gain=.62: ink(p.skin * (1, .93, .9), gain, alpha)
-    n, y, e, crow, rng = p.nose.w, p.nose.y, p.eye, min(1, max(0, (p.age - 22) / 25)), rng_of('nemo-s', 'marks', p.subject)
+    n = p.nose.w
+    y = p.nose.y
+    e = p.eye
+    crow = min(1, max(0, (p.age - 22) / 25))
+    rng = rng_of('nemo-s', 'marks', p.subject)
     for m in (1, -1):
         b.dot(m * n * .45, y + .055, n * .24, .018, dark(190, .42))
-        b.line(curve([(m * n * .8, y - .04), (m * n * 1.05, y + .025), (m * n * .75, y + .065)]), dark(120), .014)
-        fold = [(n + .03, y), (.29, y + .12), (.36 + .02 * smile, p.mouth.y - .07 * smile), (.37, p.mouth.y + .06)]
+        b.line(curve([(m * n * .8, y - .04), (m * n * 1.05, y + .025), (m * n * .75, y + .065)]), dark(120),
+               .014)
+        fold = [(n + .03, y), (.29, y + .12), (.36 + .02 * smile, p.mouth.y - .07 * smile),
+                (.37, p.mouth.y + .06)]
         b.line(curve(fold) * (m, 1), dark(20 + 80 * p.old + 80 * smile * (1 - .6 * p.young), .7), .016)
         for k in (-1, 0, 1):
             ray = [(e.x + e.a + .05, e.y + .045 * k), (e.x + e.a + .13, e.y + .07 * k)]
             b.line(np.array(ray) * (m, 1), dark(70 * p.old + 60 * smile * crow), .009)
         bag = [(e.x - .1, e.y + .13), (e.x, e.y + .165), (e.x + .11, e.y + .13)]
         b.line(curve(bag) * (m, 1), dark(60 * p.old + 45 * smile), .011)
-    for h in (-.38, -.46, -.54): b.line(curve([(-.3, h), (-.1, h + .015), (.1, h), (.32, h + .01)]), dark(100 * p.old), .009)
-    for x, h in rng.normal((0, .2), (.26, .09), (p.freckles, 2)): b.dot(x, h, .011, .009, dark(120, .72))
-    if p.mole: b.dot(*p.mole, .018, .017, dark(230, .42))
+    for h in (-.38, -.46, -.54):
+        b.line(curve([(-.3, h), (-.1, h + .015), (.1, h), (.32, h + .01)]), dark(100 * p.old), .009)
+    for x, h in rng.normal((0, .2), (.26, .09), (p.freckles, 2)):
+        b.dot(x, h, .011, .009, dark(120, .72))
+    if p.mole:
+        b.dot(*p.mole, .018, .017, dark(230, .42))
 
 # %% ../nbs/05_faces.ipynb #0eded883
 def draw_beard(b: Board, p):
     "Stubble, full beard, goatee or moustache."
-    w, y, colour = p.wide, p.mouth.y, ink(p.hair * .9, alpha=110 if p.beard == 'stubble' else 238)
+    w = p.wide
+    y = p.mouth.y
+    colour = ink(p.hair * .9, alpha=110 if p.beard == 'stubble' else 238)
     if p.beard in ('stubble', 'full'):
         low = outline(p, .01)
         low = low[low[:, 1] > .02] * (1, 1.09 if p.beard == 'full' else 1.02)
         top = [(.99 * w, .02), (.86 * w, .25), (.46, y - .1), (.3, y - .15), (.12, y - .14), (0, y - .12)]
-        b.fill(np.concatenate([low, curve(np.concatenate([np.array(top) * (-1, 1), top[-2::-1]]), n=6)]), colour)
+        b.fill(np.concatenate([low, curve(np.concatenate([np.array(top) * (-1, 1), top[-2::-1]]), n=6)]),
+               colour)
     if p.beard == 'goatee':
         right = [(.1, y - .12), (.3, y - .1), (.36, y), (.33, .72), (.27, .93), (.12, 1.06)]
         b.fill(curve(mirrored(right), closed=True, n=6), colour)
     if p.beard == 'moustache':
-        right = [(.03, p.nose.y + .1), (.2, y - .13), (.36, y + .02), (.3, y + .05), (.12, y - .03), (.02, y - .04)]
+        right = [(.03, p.nose.y + .1), (.2, y - .13), (.36, y + .02), (.3, y + .05), (.12, y - .03),
+                 (.02, y - .04)]
         b.fill(curve(mirrored(right), closed=True, n=6), colour)
 
 # %% ../nbs/05_faces.ipynb #2f38534d
-def skin(p, unit: float, # pixels a face unit
-         smile: float, # 0 neutral, 1 smiling
-        ) -> Image.Image: # RGB, BOX at `unit`
-    "The head without eyes, mouth and hair in front."
+def skin(p, unit: float, smile: float) -> Image.Image:
+    """The head without eyes, mouth and hair in front.
+
+    p, unit: pixels a face unit
+    smile: 0 neutral, 1 smiling
+    returns: RGB, BOX at `unit`
+    """
     s = HAIR[p.style]
     around = p.scarf if 'cloth' in s else p.hair if 'line' in s else p.skin * .7 # what blends into the edge
     b, shape = Board(BOX, unit, 2, colour=ink(around)[:3]), outline(p)
     for m in (1, -1):
         b.dot(m * (p.wide + .01), .03, .12, .2, ink(p.skin, .9))
         b.dot(m * (p.wide + .03), .03, .06, .13, ink(p.skin, .76))
-        if p.earring: b.dot(m * (p.wide + .06), .24, .035, .035, (224, 190, 110, 255))
+        if p.earring:
+            b.dot(m * (p.wide + .06), .24, .035, .035, (224, 190, 110, 255))
     b.line([*shape, shape[0]], ink(p.skin, .8), .05)
     b.fill(shape, ink(p.skin))
     draw_marks(b, p, smile)
@@ -347,79 +463,106 @@ def skin(p, unit: float, # pixels a face unit
     return b.done()
 
 # %% ../nbs/05_faces.ipynb #79f6f753
-def layers(p, unit: float, # pixels a face unit, in the frame
-           box: tuple, # the frame, in face units
-          ) -> SimpleNamespace: # still: RGB frame; calm, glad, hair: RGB head at 2*unit; veil, alpha: opacity of hair and head
-    "Draw once what every frame of a film needs."
+def layers(p, unit: float, box: tuple) -> SimpleNamespace:
+    """Draw once what every frame of a film needs.
+
+    p, unit: pixels a face unit, in the frame
+    box: the frame, in face units
+    returns: still: RGB frame; calm, glad, hair: RGB head at 2*unit; veil, alpha: opacity of hair and head
+    """
     still = Board(box, unit, 3, colour=ink(p.wall)[:3])
     draw_back(still, p)
     draw_clothes(still, p)
-    front = Board(BOX, 2 * unit, 2, mode='RGBA', colour=(*ink(p.scarf if 'cloth' in HAIR[p.style] else p.hair)[:3], 0))
+    front = Board(BOX, 2 * unit, 2, mode='RGBA',
+                  colour=(*ink(p.scarf if 'cloth' in HAIR[p.style] else p.hair)[:3], 0))
     draw_hair(front, p)
     draw_glasses(front, p)
     head = Board(BOX, 2 * unit, 2, mode='L', colour=0)
     head.fill(outline(p), 255)
     for m in (1, -1):
         head.dot(m * (p.wide + .01), .03, .12, .2, 255)
-        if p.earring: head.dot(m * (p.wide + .06), .24, .035, .035, 255)
-    if p.beard == 'full': head.fill(outline(p)[np.abs(outline(p)[:, 1] - .65) < .36] * (1, 1.09), 255)
+        if p.earring:
+            head.dot(m * (p.wide + .06), .24, .035, .035, 255)
+    if p.beard == 'full':
+        head.fill(outline(p)[np.abs(outline(p)[:, 1] - .65) < .36] * (1, 1.09), 255)
     front = front.done()
     veil = front.getchannel('A')
-    return SimpleNamespace(still=still.done(), calm=skin(p, 2 * unit, 0), glad=skin(p, 2 * unit, 1), hair=front.convert('RGB'),
+    return SimpleNamespace(still=still.done(), calm=skin(p, 2 * unit, 0), glad=skin(p, 2 * unit, 1),
+                           hair=front.convert('RGB'),
                            veil=veil, alpha=ImageChops.lighter(veil, head.done()))
 
 # %% ../nbs/05_faces.ipynb #48a290fa
 EYES, MOUTH = (-.72, -.46, .72, .3), (-.52, .34, .52, 1.)
 
-def redraw(head: Image.Image, # RGB, BOX at `unit`; changed in place
-           unit: float, # pixels a face unit
-           box: tuple, # what to redraw, in face units
-           draw): # what to do with a Board
-    "Draw on one region of the head, anti-aliased."
+def redraw(head: Image.Image, unit: float, box: tuple, draw):
+    """Draw on one region of the head, anti-aliased.
+
+    head: RGB, BOX at `unit`; changed in place
+    unit: pixels a face unit
+    box: what to redraw, in face units
+    draw: what to do with a Board
+    """
     pixels = tuple(round((v - BOX[i % 2]) * unit) for i, v in enumerate(box))
     b = Board([v / unit + BOX[i % 2] for i, v in enumerate(pixels)], unit, 2, head.crop(pixels))
     draw(b)
     head.paste(b.done(), pixels[:2])
 
-def eye_lids(p, m: int, # 1 right in the picture, -1 left
-             narrow: float, blink: float, # 0 .. 1
-            ) -> tuple: # upper lid, inner to outer corner, (25, 2); lower lid, outer to inner, (25, 2)
-    "The edges of an eye."
+def eye_lids(p, m: int, narrow: float, blink: float) -> tuple:
+    """The edges of an eye.
+
+    p, m: 1 right in the picture, -1 left
+    narrow, blink: 0 .. 1
+    returns: upper lid, inner to outer corner, (25, 2); lower lid, outer to inner, (25, 2)
+    """
     e, x, y = p.eye, m * p.eye.x, p.eye.y
     low = y + e.h * (.75 - .55 * narrow) * (1 - .35 * blink)
     up = min(y + .25 * e.h * blink - .95 * (1 - blink) * e.h * (1 - .16 * narrow), low - .004)
     inner, outer = (x - m * e.a, y + .015), (x + m * e.a, y - e.tilt)
-    upper = [inner, (x - .55 * m * e.a, mix(up, inner[1], .3)), (x, up), (x + .6 * m * e.a, mix(up, outer[1], .3)), outer]
-    lower = [outer, (x + .5 * m * e.a, mix(low, outer[1], .2)), (x, low), (x - .5 * m * e.a, mix(low, inner[1], .2)), inner]
+    upper = [inner, (x - .55 * m * e.a, mix(up, inner[1], .3)), (x, up),
+             (x + .6 * m * e.a, mix(up, outer[1], .3)), outer]
+    lower = [outer, (x + .5 * m * e.a, mix(low, outer[1], .2)), (x, low),
+             (x - .5 * m * e.a, mix(low, inner[1], .2)), inner]
     return curve(upper, n=6), curve(lower, n=6)
 
 # %% ../nbs/05_faces.ipynb #8c55cbfb
-def draw_eye(b: Board, p, m: int, # 1 right in the picture, -1 left
-             narrow: float, blink: float, brow: float): # 0 .. 1; brow raises the brow
-    "One eye and its brow."
+def draw_eye(b: Board, p, m: int, narrow: float, blink: float, brow: float):
+    """One eye and its brow.
+
+    b, p, m: 1 right in the picture, -1 left
+    narrow, blink, brow: 0 .. 1; brow raises the brow
+    """
     e, x, y = p.eye, m * p.eye.x, p.eye.y
     upper, lower = eye_lids(p, m, narrow, blink)
-    ball, mask, r = b.like('RGB', (238, 234, 230)), b.like('L', 0), .083 + .006 * p.young
-    for size, colour in ((1, ink(p.iris, .6)), (.85, ink(p.iris, 1.1)), (.45, (18, 14, 14))): ball.dot(x, y, r * size, r * size, colour)
+    ball = b.like('RGB', (238, 234, 230))
+    mask = b.like('L', 0)
+    r = .083 + .006 * p.young
+    for size, colour in ((1, ink(p.iris, .6)), (.85, ink(p.iris, 1.1)), (.45, (18, 14, 14))):
+        ball.dot(x, y, r * size, r * size, colour)
     ball.dot(x - .03, y - .035, .02, .02, (255, 255, 255))
     ball.line(upper + (0, .015), (60, 45, 45, 80), .03)
     mask.fill(np.concatenate([upper, lower]), 255)
     b.image.paste(ball.image, mask=mask.image)
     b.line(lower, ink(p.skin, .6, 110), .01)
     b.line(upper, ink(p.skin * .28), .016 + .014 * e.lash)
-    if not p.man: b.line([upper[-1], upper[-1] + (.035 * m, -.025)], ink(p.skin * .28), .014)
-    crease = [(x - .85 * m * e.a, upper[12, 1] - .015), (x, upper[12, 1] - e.fold), (x + .9 * m * e.a, upper[12, 1] - .01)]
+    if not p.man:
+        b.line([upper[-1], upper[-1] + (.035 * m, -.025)], ink(p.skin * .28), .014)
+    crease = [(x - .85 * m * e.a, upper[12, 1] - .015), (x, upper[12, 1] - e.fold),
+              (x + .9 * m * e.a, upper[12, 1] - .01)]
     b.line(curve(crease), ink(p.skin, .66, 150), .011)
     k, h = p.brow, y - p.brow.y - .035 * brow - .008 * narrow
-    top = curve([(x - 1.1 * m * e.a, h + k.tilt), (x, h - .6 * k.arch), (x + .7 * m * e.a, h - k.arch), (x + 1.35 * m * e.a, h + .045 - k.tilt)], n=6)
+    top = curve([(x - 1.1 * m * e.a, h + k.tilt), (x, h - .6 * k.arch), (x + .7 * m * e.a, h - k.arch),
+                 (x + 1.35 * m * e.a, h + .045 - k.tilt)], n=6)
     thick = k.thick * np.sin(np.linspace(.25, .92, len(top)) * np.pi)[:, None] * (0, 1)
     b.fill(np.concatenate([top, (top + thick)[::-1]]), ink(p.hair, .85, 225))
 
 # %% ../nbs/05_faces.ipynb #e20c6488
-def mouth_lines(p, left: float, right: float, # pull of the corners, 0 .. 1
-                gap: float, # parting of the lips, in face units
-               ) -> np.ndarray: # (5, 25, 2): top, upper, teeth, lower, bottom; each left to right
-    "The edges of a mouth."
+def mouth_lines(p, left: float, right: float, gap: float) -> np.ndarray:
+    """The edges of a mouth.
+
+    p, left, right: pull of the corners, 0 .. 1
+    gap: parting of the lips, in face units
+    returns: (5, 25, 2): top, upper, teeth, lower, bottom; each left to right
+    """
     o, t, s = p.mouth, np.linspace(-1, 1, 25), (left + right) / 2
     pull, bend = np.where(t < 0, left, right), np.abs(t)**1.8
     part, drop = gap * (1 - np.abs(t)**2.4), .02 * s * (1 - bend)
@@ -433,8 +576,11 @@ def mouth_lines(p, left: float, right: float, # pull of the corners, 0 .. 1
     return np.stack([np.stack([x, y], 1) for y in (top, upper, teeth, lower, bottom)])
 
 # %% ../nbs/05_faces.ipynb #0f1b3da0
-def draw_mouth(b: Board, p, left: float, right: float, gap: float): # as in `mouth_lines`
-    "Lips, teeth and the corners of the mouth."
+def draw_mouth(b: Board, p, left: float, right: float, gap: float):
+    """Lips, teeth and the corners of the mouth.
+
+    b, p, left, right, gap: as in `mouth_lines`
+    """
     top, upper, teeth, lower, bottom = mouth_lines(p, left, right, gap)
     area = lambda a, z, colour: b.fill(np.concatenate([a, z[::-1]]), colour)
     area(top, bottom, ink(p.lips, 1.04))
@@ -442,82 +588,113 @@ def draw_mouth(b: Board, p, left: float, right: float, gap: float): # as in `mou
     if gap > .008:
         area(upper, lower, (74, 26, 30, 255))
         area(upper[2:-2], teeth[2:-2], (246, 243, 236, 255))
-        for i in range(6, 19, 2): b.line([upper[i], teeth[i]], (214, 206, 200, 120), .006)
-    else: b.line(lower, ink(p.lips, .5), .014)
+        for i in range(6, 19, 2):
+            b.line([upper[i], teeth[i]], (214, 206, 200, 120), .006)
+    else:
+        b.line(lower, ink(p.lips, .5), .014)
     b.line(bottom[9:16] - (0, .35 * p.mouth.low), ink(p.lips, 1.25, 110), .014)
     for m, i, pull in ((-1, 0, left), (1, -1, right)):
-        dimple = upper[i] + np.array([(-.01, .012), (.012, 0), (.014 + .012 * pull, -.02 - .015 * pull)]) * (m, 1)
+        dimple = (upper[i] + np.array([(-.01, .012), (.012, 0),
+                                       (.014 + .012 * pull, -.02 - .015 * pull)]) * (m, 1))
         b.line(curve(dimple), ink(p.skin, .55, 90 + 70 * pull), .014)
 
 # %% ../nbs/05_faces.ipynb #c591be88
-def mesh(unit: float, # pixels a face unit, in the frame
-         centre: tuple, # (x, y) of the frame that is (0, 0), in pixels
-         pose: dict, # x, y, roll, turn, nod, cheek, open: numbers
-        ) -> tuple: # upper left corner, size, quads for Pillow's MESH
-    "Where each piece of the frame comes from on a head drawn at 2*unit."
+def mesh(unit: float, centre: tuple, pose: dict) -> tuple:
+    """Where each piece of the frame comes from on a head drawn at 2*unit.
+
+    unit: pixels a face unit, in the frame
+    centre: (x, y) of the frame that is (0, 0), in pixels
+    pose: x, y, roll, turn, nod, cheek, open: numbers
+    returns: upper left corner, size, quads for Pillow's MESH
+    """
     grid = np.stack(np.meshgrid(np.linspace(BOX[0], BOX[2], 15), np.linspace(BOX[1], BOX[3], 17)), -1)
     node = np.rint(grid * unit + centre).astype(int)
     x, y = np.moveaxis((node - centre) / unit - (pose['x'], pose['y']), -1, 0)
     c, s = np.cos(pose['roll']), np.sin(pose['roll'])
     x, y = c * x + s * y, c * y - s * x
     bump = lambda cx, cy, sx, sy: np.exp(-.5 * (((x - cx) / sx)**2 + ((y - cy) / sy)**2))
-    middle, chin, cheeks = bump(0, .1, .6, .6), bump(0, 1, .5, .3), [m * bump(.45 * m, .28, .18, .18) for m in (1, -1)]
-    x, y = (x - .09 * pose['turn'] * middle - .025 * pose['cheek'] * sum(cheeks),
-            y - .07 * pose['nod'] * middle + .05 * pose['cheek'] * (cheeks[0] - cheeks[1]) - .05 * pose['open'] * chin)
-    source, target = (np.stack([x, y], -1) - BOX[:2]) * 2 * unit, node - node[0, 0]
-    quads = np.concatenate([source[:-1, :-1], source[1:, :-1], source[1:, 1:], source[:-1, 1:]], -1).reshape(-1, 8)
+    middle = bump(0, .1, .6, .6)
+    chin = bump(0, 1, .5, .3)
+    cheeks = [m * bump(.45 * m, .28, .18, .18) for m in (1, -1)]
+    x = x - .09 * pose['turn'] * middle - .025 * pose['cheek'] * sum(cheeks)
+    y = (y - .07 * pose['nod'] * middle + .05 * pose['cheek'] * (cheeks[0] - cheeks[1])
+         - .05 * pose['open'] * chin)
+    source = (np.stack([x, y], -1) - BOX[:2]) * 2 * unit
+    target = node - node[0, 0]
+    quads = np.concatenate([source[:-1, :-1], source[1:, :-1], source[1:, 1:], source[:-1, 1:]],
+                           -1).reshape(-1, 8)
     boxes = np.concatenate([target[:-1, :-1], target[1:, 1:]], -1).reshape(-1, 4)
-    return tuple(node[0, 0].tolist()), tuple(target[-1, -1].tolist()), list(zip(map(tuple, boxes.tolist()), map(tuple, quads.tolist())))
+    return tuple(node[0, 0].tolist()), tuple(target[-1, -1].tolist()), list(zip(map(tuple, boxes.tolist()),
+            map(tuple, quads.tolist())))
 
 # %% ../nbs/05_faces.ipynb #8a0a4c98
 PHASES = dict( # seconds, (least, most)
     posed=dict(lead=(.35, .5), onset=(.22, .4), apex=(.8, 1.3), offset=(.25, .45), tail=(.25, .4)),
     spontaneous=dict(lead=(.15, .3), onset=(.9, 1.2), apex=(1.2, 1.6), offset=(.8, 1.1), tail=(.15, .25)))
 
-def phases(action: str, # posed or spontaneous
-           seed: int,
-          ) -> np.ndarray: # (5,) seconds: lead, onset, apex, offset, tail
-    "How long each part of a smile lasts."
-    if action not in PHASES: raise InputError(f"action '{action}': give posed or spontaneous")
+def phases(action: str, seed: int) -> np.ndarray:
+    """How long each part of a smile lasts.
+
+    action: posed or spontaneous
+    returns: (5,) seconds: lead, onset, apex, offset, tail
+    """
+    if action not in PHASES:
+        raise InputError(f"action '{action}': give posed or spontaneous")
     low, high = np.array(list(PHASES[action].values())).T
     return rng_of('phases', seed).uniform(low, high)
 
-def pull(t: np.ndarray, # times in seconds, (T,)
-         parts: np.ndarray, # `phases`
-         waves: int = 0, # waves of the apex
-         dip: float = 0., # their depth, 0 .. 1
-        ) -> np.ndarray: # (T,), 0 .. 1
-    "How far the corners of the mouth are pulled."
+def pull(t: np.ndarray, parts: np.ndarray, waves: int = 0, dip: float = 0.) -> np.ndarray:
+    """How far the corners of the mouth are pulled.
+
+    t: times in seconds, (T,)
+    parts: `phases`
+    waves: waves of the apex
+    dip: their depth, 0 .. 1
+    returns: (T,), 0 .. 1
+    """
     begin = np.cumsum(parts)[:4]
     u = [np.clip((t - a) / d, 0, 1) for a, d in zip(begin, parts[1:4])]
     ease = lambda v: v**3 * (v * (6 * v - 15) + 10)
     return ease(u[0]) * (1 - ease(u[2])) * (1 - dip * np.sin(waves * np.pi * u[1])**2)
 
 # %% ../nbs/05_faces.ipynb #2ea9fb17
-def smile(take: Take, # of `nemo_takes`
-          teeth: float = .7, # how far this person's lips part, 0 .. 1
-         ) -> dict: # (T,) arrays: left, right, open, cheek, eyes, blink, brow: 0 .. 1; x, y, roll, turn, nod: the head
-    "All that moves in a film, over time."
-    posed, parts, rng = take.factors['action'] == 'posed', phases(take.factors['action'], take.seed), rng_of('smile', take.seed)
+def smile(take: Take, teeth: float = .7) -> dict:
+    """All that moves in a film, over time.
+
+    take: of `nemo_takes`
+    teeth: how far this person's lips part, 0 .. 1
+    returns: (T,) arrays: left, right, open, cheek, eyes, blink, brow: 0 .. 1; x, y, roll, turn, nod: the head
+    """
+    posed = take.factors['action'] == 'posed'
+    parts = phases(take.factors['action'], take.seed)
+    rng = rng_of('smile', take.seed)
     u, t, end = rng.uniform, np.arange(take.frames) / take.fps, take.seconds
     mouth = u(.85, 1) * pull(t, parts, rng.integers(2, 4), 0 if posed else u(.12, .24))
     weak, weaker = u(.12, .35) if posed else u(0, .05), rng.integers(2)
     eyes = np.interp(t - u(.04, .12), t, mouth) * (u(0, .15) if posed else u(.7, 1))
     blinks = [np.exp(-.5 * ((t - at) / .055)**2) for at in np.arange(u(.4, 1.2), end - .3, u(1.3, 2.2))]
-    sway = lambda size: size * sum(a * np.sin(2 * np.pi * (u(*hz) * t + u())) for a, hz in ((1, (.12, .3)), (.4, (.4, .7))))
-    return dict(left=mouth * (1 - weak * weaker), right=mouth * (1 - weak * (1 - weaker)), open=teeth * np.clip((mouth - .35) / .65, 0, 1)**1.2,
+    sway = lambda size: size * sum(a * np.sin(2 * np.pi * (u(*hz) * t + u()))
+                                   for a, hz in ((1, (.12, .3)), (.4, (.4, .7))))
+    return dict(left=mouth * (1 - weak * weaker), right=mouth * (1 - weak * (1 - weaker)),
+                open=teeth * np.clip((mouth - .35) / .65, 0, 1)**1.2,
                 cheek=mouth * (.45 if posed else 1), eyes=eyes, blink=np.max([0 * t, *blinks], axis=0),
-                brow=mouth * (u(0, .5) if posed else u(0, .2)), x=u(-.12, .12) + sway(.012), y=u(-.05, .05) + sway(.01), roll=sway(.012),
+                brow=mouth * (u(0, .5) if posed else u(0, .2)), x=u(-.12, .12) + sway(.012),
+                y=u(-.05, .05) + sway(.01), roll=sway(.012),
                 turn=sway(.25), nod=sway(.2) - (0 if posed else .5) * mouth)
 
 # %% ../nbs/05_faces.ipynb #d86d1ecc
-def nemo_takes(subjects: int = None, # the first so many of 400; None: all
-               scale: float = .25, # frame size relative to 1920x1080, above 0, at most 1
-              ) -> list: # of `Take`
-    "The films of `nemo-s`; `InputError` for impossible arguments."
+def nemo_takes(subjects: int = None, scale: float = .25) -> list:
+    """The films of `nemo-s`; `InputError` for impossible arguments.
+
+    subjects: the first so many of 400; None: all
+    scale: frame size relative to 1920x1080, above 0, at most 1
+    returns: of `Take`
+    """
     subjects = 400 if subjects is None else subjects
-    if not 1 <= subjects <= 400: raise InputError(f'subjects={subjects}: give 1 to 400')
-    if not 0 < scale <= 1: raise InputError(f'scale={scale}: give more than 0 and at most 1')
+    if not 1 <= subjects <= 400:
+        raise InputError(f'subjects={subjects}: give 1 to 400')
+    if not 0 < scale <= 1:
+        raise InputError(f'scale={scale}: give more than 0 and at most 1')
     size, takes = tuple(2 * round(n * scale / 2) for n in (1920, 1080)), []
     twice = [(action, word, set(rng_of('nemo-s', action).permutation(400)[:more].tolist()))
              for action, word, more in (('posed', 'deliberate', 243), ('spontaneous', 'spontaneous', 197))]
@@ -527,18 +704,24 @@ def nemo_takes(subjects: int = None, # the first so many of 400; None: all
                 file = f'{i + 1:03d}_{word}_smile_{k}.mp4'
                 factors = dict(subject=f'{i + 1:03d}', action=action, sex=sex, age=str(age))
                 frames = round(50 * phases(action, seed_of('nemo-s', file)).sum())
-                takes.append(Take('nemo-s', file, frames, 50, size, factors, seed_of('nemo-s', file), scale=scale))
+                takes.append(Take('nemo-s', file, frames, 50, size, factors, seed_of('nemo-s', file),
+                                  scale=scale))
     return takes
 
 # %% ../nbs/05_faces.ipynb #c6e835c6
-def frame(p, parts: SimpleNamespace, # `layers`
-          unit: float, centre: tuple, # pixels a face unit; (x, y) in pixels of (0, 0)
-          pose: dict, # one number for each curve of `smile`
-         ) -> Image.Image: # RGB
-    "Draw one frame."
+def frame(p, parts: SimpleNamespace, unit: float, centre: tuple, pose: dict) -> Image.Image:
+    """Draw one frame.
+
+    p, parts: `layers`
+    unit, centre: pixels a face unit; (x, y) in pixels of (0, 0)
+    pose: one number for each curve of `smile`
+    returns: RGB
+    """
     def eyes(b):
-        for m in (1, -1): draw_eye(b, p, m, pose['eyes'], pose['blink'], pose['brow'])
-    head, out = Image.blend(parts.calm, parts.glad, pose['cheek']), parts.still.copy()
+        for m in (1, -1):
+            draw_eye(b, p, m, pose['eyes'], pose['blink'], pose['brow'])
+    head = Image.blend(parts.calm, parts.glad, pose['cheek'])
+    out = parts.still.copy()
     redraw(head, 2 * unit, EYES, eyes)
     redraw(head, 2 * unit, MOUTH, lambda b: draw_mouth(b, p, pose['left'], pose['right'], .15 * pose['open']))
     head.paste(parts.hair, mask=parts.veil)
@@ -549,10 +732,13 @@ def frame(p, parts: SimpleNamespace, # `layers`
     return out
 
 # %% ../nbs/05_faces.ipynb #685f5e73
-def film(p, curves: dict, # of `smile`
-         size: tuple = (480, 270), # (width, height), in pixels
-        ) -> np.ndarray: # (T, H, W, 3) uint8
-    "The scene as it is, before a camera sees it."
+def film(p, curves: dict, size: tuple = (480, 270)) -> np.ndarray:
+    """The scene as it is, before a camera sees it.
+
+    p, curves: of `smile`
+    size: (width, height), in pixels
+    returns: (T, H, W, 3) uint8
+    """
     unit, (width, height) = .315 * size[1] * (1 - .06 * p.young), size
     centre = np.array([.5 * width, .475 * height])
     left, top = -centre / unit - (np.mean(curves['x']), np.mean(curves['y']))
@@ -560,8 +746,11 @@ def film(p, curves: dict, # of `smile`
     poses = [dict(zip(curves, map(float, values))) for values in zip(*curves.values())]
     return np.stack([np.asarray(frame(p, parts, unit, centre, pose)) for pose in poses])
 
-def render(take: Take, # of `nemo_takes`
-          ) -> np.ndarray: # (T, H, W, 3) uint8
-    "Film a take."
+def render(take: Take) -> np.ndarray:
+    """Film a take.
+
+    take: of `nemo_takes`
+    returns: (T, H, W, 3) uint8
+    """
     p = person(int(take.factors['subject']))
     return sensor(film(p, smile(take, p.mouth.teeth), take.size), rng_of('sensor', take.seed), jitter=0)

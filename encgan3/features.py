@@ -43,11 +43,16 @@ class View:
     crop: tuple = () # sides to resize to (one: the shorter) before the centre is cut out; (): whole frame
     frames: int = FRAMES # how many, from the middle of the clip
 
-    def __call__(self, clip: Tensor) -> Tensor: # (B, 3, T, H, W) in [-1, 1] -> (B, 3, frames, frame, frame)
+    def __call__(self, clip: Tensor) -> Tensor:
+        """clip: (B, 3, T, H, W) in [-1, 1]
+        returns: (B, 3, frames, frame, frame)
+        """
         start, batch = (clip.shape[2] - self.frames)//2, len(clip)
         x = fold_frames(clip[:, :, start:start + self.frames])
-        if self.crop: x = center_crop(resize(x, list(self.crop), antialias=False), [self.frame]*2)
-        elif x.shape[2:] != (self.frame,)*2: x = interpolate(x, [self.frame]*2, mode='bilinear')
+        if self.crop:
+            x = center_crop(resize(x, list(self.crop), antialias=False), [self.frame]*2)
+        elif x.shape[2:] != (self.frame,)*2:
+            x = interpolate(x, [self.frame]*2, mode='bilinear')
         mean, std = (x.new_tensor(v).view(3, 1, 1) for v in (self.mean, self.std))
         return unfold_frames(((x + 1)/2*self.white - mean)/std, batch)
 
@@ -56,15 +61,22 @@ def last_layer(net: nn.Module) -> nn.Module:
     "The layer that makes the logits."
     return [m for m in net.modules() if isinstance(m, (nn.Linear, nn.Conv3d))][-1]
 
-def look(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]: # features (B, d), logits (B, K)
-    "A classifier's logits, and what its last layer made them from, averaged over positions."
+def look(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """A classifier's logits, and what its last layer made them from, averaged over positions.
+
+    returns: features (B, d), logits (B, K)
+    """
     given = []
-    with last_layer(net).register_forward_pre_hook(lambda layer, inputs: given.append(inputs[0])): logits = net(x)
+    with last_layer(net).register_forward_pre_hook(lambda layer, inputs: given.append(inputs[0])):
+        logits = net(x)
     return given[0].flatten(2).mean(2) if given[0].ndim > 2 else given[0], logits
 
 # %% ../nbs/30_features.ipynb #882b0803
-def fingerprint(state: dict[str, Tensor]) -> str: # hexadecimal SHA-256
-    "What tells tensors apart by name, type, shape and every bit."
+def fingerprint(state: dict[str, Tensor]) -> str:
+    """What tells tensors apart by name, type, shape and every bit.
+
+    returns: hexadecimal SHA-256
+    """
     digest = hashlib.sha256()
     for key in sorted(state):
         value = state[key].detach().cpu().contiguous()
@@ -73,19 +85,35 @@ def fingerprint(state: dict[str, Tensor]) -> str: # hexadecimal SHA-256
 
 # %% ../nbs/30_features.ipynb #cdbe881b
 class Network:
-    "A network that judges clips: (B, 3, T, H, W) in [-1, 1] -> features (B, d), class probabilities (B, K) or None."
-    def __init__(self, net: nn.Module, # view -> logits (B, K)
-                 name: str, layer: str, view: View, # what it is, where its features come from, what it sees
-                 weights: str = 'untrained', sha256: str | None = None, # where from; of the file, None: of the tensors
-                 classes: list[dict] | None = None, # such as [{'subject': 'ido', 'action': 'walk'}, ...]
-                 about: dict | None = None): # what else its record says
-        self.net, self.name, self.layer, self.view, self.classes = net.eval().requires_grad_(False), name, layer, view, classes
-        self.weights, self.sha256, self.frame, self.about = weights, sha256 or fingerprint(net.state_dict()), view.frame, about or {}
+    """A network that judges clips: (B, 3, T, H, W) in [-1, 1] -> features (B, d), class probabilities (B, K)
+    or None.
+    """
+    def __init__(self, net: nn.Module, name: str, layer: str, view: View, weights: str = 'untrained',
+                 sha256: str | None = None, classes: list[dict] | None = None, about: dict | None = None):
+        """net: view -> logits (B, K)
+        name, layer, view: what it is, where its features come from, what it sees
+        weights, sha256: where from; of the file, None: of the tensors
+        classes: such as [{'subject': 'ido', 'action': 'walk'}, ...]
+        about: what else its record says
+        """
+        self.net = net.eval().requires_grad_(False)
+        self.name = name
+        self.layer = layer
+        self.view = view
+        self.classes = classes
+        self.weights = weights
+        self.sha256 = sha256 or fingerprint(net.state_dict())
+        self.frame = view.frame
+        self.about = about or {}
 
     def judge(self, x: Tensor) -> tuple[Tensor, Tensor | None]: return look(self.net, x) # features, logits
 
     @torch.no_grad()
-    def __call__(self, clips: Tensor) -> tuple[Tensor, Tensor | None]: # InputError if these are no clips
+    def __call__(self, clips: Tensor) -> tuple[Tensor, Tensor | None]:
+        """InputError if these are no clips.
+
+        returns: features, class probabilities
+        """
         like = next(self.net.parameters())
         pairs = [self.judge(self.view(some.to(like))) for some in check_clip(clips).split(16)]
         features, logits = zip(*pairs)
@@ -94,84 +122,127 @@ class Network:
 
     def record(self) -> dict:
         "All that must be said with every score that this network gave."
-        k = {} if self.classes is None else {'K': len(self.classes), 'ln K': round(math.log(len(self.classes)), 4)}
-        return dict(network=self.name, weights=self.weights, sha256=self.sha256, layer=self.layer, **k, view=asdict(self.view), **self.about)
+        k = ({} if self.classes is None
+             else {'K': len(self.classes), 'ln K': round(math.log(len(self.classes)), 4)})
+        return dict(network=self.name, weights=self.weights, sha256=self.sha256, layer=self.layer, **k,
+                    view=asdict(self.view), **self.about)
 
 # %% ../nbs/30_features.ipynb #27d68df1
 class RandomNetwork(Network):
     "Three fixed random 3-D convolutions: features without training, without files; no classes."
-    def __init__(self, d: int = 64, # features
-                 seed: int = 0, # of the weights
-                 frame: int = 32): # side of a frame, pixels
+    def __init__(self, d: int = 64, seed: int = 0, frame: int = 32):
+        """d: features
+        seed: of the weights
+        frame: side of a frame, pixels
+        """
         generator, layers = torch.Generator().manual_seed(seed), []
         for cin, cout in ((3, 16), (16, 32), (32, d)):
             conv = nn.utils.skip_init(nn.Conv3d, cin, cout, 4, stride=2, padding=1, bias=False)
-            with torch.no_grad(): conv.weight.copy_((2*torch.rand(conv.weight.shape, generator=generator) - 1)*(6/(64*cin))**.5)
+            with torch.no_grad():
+                conv.weight.copy_((2*torch.rand(conv.weight.shape, generator=generator) - 1)*(6/(64*cin))**.5)
             layers += [conv, nn.LeakyReLU(.2)]
-        super().__init__(nn.Sequential(*layers), f'random network, d = {d}, seed {seed}', 'mean over positions of the third convolution', View(frame))
+        super().__init__(nn.Sequential(*layers), f'random network, d = {d}, seed {seed}',
+                         'mean over positions of the third convolution', View(frame))
 
     def judge(self, x: Tensor) -> tuple[Tensor, None]: return self.net(x).flatten(2).mean(2), None
 
 # %% ../nbs/30_features.ipynb #536f5a5d
-def membership(classes: list[dict], # K of them
-               original: bool = False, # an output for each class instead of for each value
-              ) -> Tensor: # (K, outputs), 0 or 1
-    "Which outputs add up to the logit of a class."
+def membership(classes: list[dict], original: bool = False) -> Tensor:
+    """Which outputs add up to the logit of a class.
+
+    classes: K of them
+    original: an output for each class instead of for each value
+    returns: (K, outputs), 0 or 1
+    """
     values = sorted({pair for c in classes for pair in c.items()})
-    return torch.eye(len(classes)) if original else torch.tensor([[float(c.get(f) == v) for f, v in values] for c in classes])
+    return (torch.eye(len(classes)) if original
+            else torch.tensor([[float(c.get(f) == v) for f, v in values] for c in classes]))
 
 # %% ../nbs/30_features.ipynb #063aaf6b
 class ActionNet(nn.Module):
-    "TwoStreamVAN's classifier (classifier/network.py) for 16 frames: a clip (B, 3, 16, size, size) -> logits (B, K)."
-    def __init__(self, classes: list[dict], # one for each logit
-                 size: int = 64, # pixels of a frame: 32, 64, 128
-                 ch: int = 64, # base width (TwoStreamVAN: 64)
-                 original: bool = False): # its last layer: an output for each class, over all time steps
+    """TwoStreamVAN's classifier (classifier/network.py) for 16 frames: a clip (B, 3, 16, size, size) ->
+    logits (B, K).
+    """
+    def __init__(self, classes: list[dict], size: int = 64, ch: int = 64, original: bool = False):
+        """classes: one for each logit
+        size: pixels of a frame: 32, 64, 128
+        ch: base width (TwoStreamVAN: 64)
+        original: its last layer: an output for each class, over all time steps
+        """
         super().__init__()
-        if size not in (32, 64, 128): raise InputError(f'size={size}: this classifier takes frames of 32, 64 or 128 pixels')
+        if size not in (32, 64, 128):
+            raise InputError(f'size={size}: this classifier takes frames of 32, 64 or 128 pixels')
         w, layers = widths(size, ch)[:-1], []
         for i, (a, b) in enumerate(zip(w, w[1:])):
-            layers += [nn.Conv3d(a, b, 4, (1, 2, 2), (0, 1, 1), bias=False), nn.BatchNorm3d(b) if i else nn.Identity(), nn.LeakyReLU(.2)]
+            layers += [nn.Conv3d(a, b, 4, (1, 2, 2), (0, 1, 1), bias=False), nn.BatchNorm3d(b) if i
+                       else nn.Identity(), nn.LeakyReLU(.2)]
         self.register_buffer('member', membership(classes, original), persistent=False)
-        self.hidden, left = nn.Sequential(*layers), FRAMES - 3*(len(w) - 1) # time steps
+        self.hidden = nn.Sequential(*layers)
+        left = FRAMES - 3*(len(w) - 1) # time steps
         self.last = nn.Conv3d(w[-1], self.member.shape[1], (left if original else 1, 4, 4), bias=False)
         for m in self.modules():
-            if isinstance(m, nn.Conv3d): nn.init.xavier_uniform_(m.weight, nn.init.calculate_gain('relu'))
-        self.classes, self.config = classes, dict(classes=classes, size=size, ch=ch, original=original)
+            if isinstance(m, nn.Conv3d):
+                nn.init.xavier_uniform_(m.weight, nn.init.calculate_gain('relu'))
+        self.classes = classes
+        self.config = dict(classes=classes, size=size, ch=ch, original=original)
 
-    def forward(self, clip: Tensor) -> Tensor: return self.last(self.hidden(clip)).flatten(2).mean(2) @ self.member.T
-    def features(self, clip: Tensor) -> Tensor: return look(self, clip)[0] # (B, 4*ch) for 32 pixels, else (B, 8*ch)
+    def forward(self, clip: Tensor) -> Tensor:
+        return self.last(self.hidden(clip)).flatten(2).mean(2) @ self.member.T
+
+    def features(self, clip: Tensor) -> Tensor:
+        "returns: (B, 4*ch) for 32 pixels, else (B, 8*ch)"
+        return look(self, clip)[0]
+
     def probabilities(self, clip: Tensor) -> Tensor: return self(clip).softmax(1)
 
 # %% ../nbs/30_features.ipynb #5d4c13e5
-def marginal(probabilities: Tensor, # (B, K)
-             classes: list[dict], # K of them
-             factor: str, # such as 'action'
-            ) -> tuple[list[str], Tensor]: # the M values in alphabetical order, (B, M)
-    "Probabilities of one factor's values, summed over all others; `InputError` if the classes don't have it."
-    if not all(factor in c for c in classes): raise InputError(f'{factor}: these classes have no such factor: take {", ".join(classes[0])}')
+def marginal(probabilities: Tensor, classes: list[dict], factor: str) -> tuple[list[str], Tensor]:
+    """Probabilities of one factor's values, summed over all others.
+
+    `InputError` if the classes don't have it.
+
+    probabilities: (B, K)
+    classes: K of them
+    factor: such as 'action'
+    returns: the M values in alphabetical order, (B, M)
+    """
+    if not all(factor in c for c in classes):
+        raise InputError(f'{factor}: these classes have no such factor: take {", ".join(classes[0])}')
     values = sorted({c[factor] for c in classes})
     member = torch.tensor([[c[factor] == v for v in values] for c in classes], dtype=probabilities.dtype)
     return values, probabilities @ member
 
-def accuracies(probabilities: Tensor, labels: Tensor, # (B, K), (B,)
-               classes: list[dict], # K of them
-              ) -> dict: # between 0 and 1, three digits
-    "Share of right answers: for the classes, and for each of their factors."
+def accuracies(probabilities: Tensor, labels: Tensor, classes: list[dict]) -> dict:
+    """Share of right answers: for the classes, and for each of their factors.
+
+    probabilities, labels: (B, K), (B,)
+    classes: K of them
+    returns: between 0 and 1, three digits
+    """
     right = {'class': probabilities.argmax(1) == labels}
     for factor in classes[0] if len(classes[0]) > 1 else ():
         values, p = marginal(probabilities, classes, factor)
-        right[factor] = p.argmax(1) == torch.tensor([values.index(classes[y][factor]) for y in labels.tolist()])
+        right[factor] = p.argmax(1) == torch.tensor([values.index(classes[y][factor])
+                                                     for y in labels.tolist()])
     return {name: round(r.float().mean().item(), 3) for name, r in right.items()}
 
 # %% ../nbs/30_features.ipynb #674a83da
-def cut(length: int, # frames of a video
-       ) -> int: # how many to train on
-    "Two thirds, or all but the 16 frames of a clip; a video too short for two such parts is trained on whole."
+def cut(length: int) -> int:
+    """Two thirds, or all but the 16 frames of a clip.
+
+    A video too short for two such parts is trained on whole.
+
+    length: frames of a video
+    returns: how many to train on
+    """
     return min(2*length//3, length - FRAMES) if length >= 2*FRAMES else length
 
-def starts(n: int, stride: int) -> int: # frames of a part -> how many windows begin in it
-    "Windows that fit; if the stride is too large, as many as at stride 1."
+def starts(n: int, stride: int) -> int:
+    """Windows that fit; if the stride is too large, as many as at stride 1.
+
+    n: frames of a part
+    returns: how many windows begin in it
+    """
     return n - span(FRAMES, stride if n >= span(FRAMES, stride) else 1) + 1
 
 def there_and_back(t: np.ndarray, n: int) -> np.ndarray:
@@ -179,9 +250,12 @@ def there_and_back(t: np.ndarray, n: int) -> np.ndarray:
     t = t % (2*n - 2)
     return np.minimum(t, 2*n - 2 - t)
 
-def film_numbers(videos: list[dict], # index entries of a store
-                ) -> np.ndarray: # (N,) numbers, counted as the films come
-    "Which film each video shows: one of its own, or that of its mirror image."
+def film_numbers(videos: list[dict]) -> np.ndarray:
+    """Which film each video shows: one of its own, or that of its mirror image.
+
+    videos: index entries of a store
+    returns: (N,) numbers, counted as the films come
+    """
     films = {}
     for k, v in enumerate(videos):
         who = {f: value for f, value in v['factors'].items() if f != 'mirrored'}
@@ -192,70 +266,107 @@ def film_numbers(videos: list[dict], # index entries of a store
 # %% ../nbs/30_features.ipynb #9d4ce546
 class TimeSplit:
     "All videos of a clip store, cut in time, with the classes that the factors' values make."
-    def __init__(self, store: ClipStore, factors: tuple[str, ...], # such as ('subject', 'action')
-                 whole: bool = False, # hold nothing out in time
-                 pairs: bool = False): # train on the store's split `train` alone
-        self.whole, self.store = whole, (store := store if store.split is None else ClipStore(store.folder, None, stride=store.stride))
+    def __init__(self, store: ClipStore, factors: tuple[str, ...], whole: bool = False, pairs: bool = False):
+        """factors: such as ('subject', 'action')
+        whole: hold nothing out in time
+        pairs: train on the store's split `train` alone
+        """
+        self.whole = whole
+        self.store = (store := store if store.split is None
+                      else ClipStore(store.folder, None, stride=store.stride))
         known = set.intersection(*({*v['factors']} for v in store.videos))
-        if not factors or not known.issuperset(factors): raise InputError(f'{store.folder}: no factors {", ".join(factors)}: take some of {", ".join(sorted(known))}')
+        if not factors or not known.issuperset(factors):
+            raise InputError(f'{store.folder}: no factors {", ".join(factors)}: '
+                             f'take some of {", ".join(sorted(known))}')
         whose = [tuple(v['factors'][f] for f in factors) for v in store.videos]
         values = sorted(set(whose))
-        if len(values) < 2: raise InputError(f'{store.folder}: all its videos are of one class: take other factors')
-        self.classes, self.labels = [dict(zip(factors, v)) for v in values], torch.tensor([values.index(v) for v in whose])
+        if len(values) < 2:
+            raise InputError(f'{store.folder}: all its videos are of one class: take other factors')
+        self.classes = [dict(zip(factors, v)) for v in values]
+        self.labels = torch.tensor([values.index(v) for v in whose])
         lengths = np.array([v['length'] for v in store.videos])
         self.lengths = {'train': lengths if whole else np.array([*map(cut, lengths.tolist())])}
         self.lengths['test'] = lengths - self.lengths['train']
-        self.known = [k for k, v in enumerate(store.videos) if v['split'] == 'train' or not pairs] # videos to train on
+        # videos to train on
+        self.known = [k for k, v in enumerate(store.videos) if v['split'] == 'train' or not pairs]
         late = film_numbers(store.videos) % 2 == 1 # every other film: its first part is held out
-        self.firsts = {'train': store.firsts + late*self.lengths['test'], 'test': store.firsts + ~late*self.lengths['train']}
+        self.firsts = {'train': store.firsts + late*self.lengths['test'],
+                       'test': store.firsts + ~late*self.lengths['train']}
 
-    def rows(self, part: str, k: int, start: int, # train or test, which video, where in the stretch
-             skip: int = 0, length: int | None = None) -> np.ndarray: # the stretch: frames of the part before it, its frames; -> (16,)
-        "Where in the store's array the frames of a window lie."
+    def rows(self, part: str, k: int, start: int, skip: int = 0, length: int | None = None) -> np.ndarray:
+        """Where in the store's array the frames of a window lie.
+
+        part, k, start: train or test, which video, where in the stretch
+        skip, length: of the stretch: frames of the part before it, its own frames
+        returns: (16,)
+        """
         t = there_and_back(start + self.store.stride*np.arange(FRAMES), length or int(self.lengths[part][k]))
         return self.firsts[part][k] + skip + t
 
-    def clips(self, rows: np.ndarray) -> Tensor: return to_clip(torch.from_numpy(self.store.array[rows])) # (B, 16) -> clip
+    def clips(self, rows: np.ndarray) -> Tensor:
+        "rows: (B, 16)"
+        return to_clip(torch.from_numpy(self.store.array[rows]))
 
 # %% ../nbs/30_features.ipynb #2181c687
-def draw(split: TimeSplit, n: int, generator: torch.Generator) -> tuple[np.ndarray, Tensor]: # (n, 16), (n,)
-    "Rows of windows to train on, and their labels: a video, a stretch of its part and a start, each drawn uniformly."
-    videos, rows = torch.tensor(split.known)[torch.randint(len(split.known), (n,), generator=generator)], []
+def draw(split: TimeSplit, n: int, generator: torch.Generator) -> tuple[np.ndarray, Tensor]:
+    """Rows of windows to train on, and their labels: a video, a stretch of its part and a start, each drawn
+    uniformly.
+
+    returns: (n, 16), (n,)
+    """
+    videos = torch.tensor(split.known)[torch.randint(len(split.known), (n,), generator=generator)]
+    rows = []
     for k, u in zip(videos.tolist(), torch.rand(n, 3, generator=generator, dtype=torch.float64)):
-        part, pick = int(split.lengths['train'][k]), lambda i, many: int(u[i]*many)
+        part = int(split.lengths['train'][k])
+        pick = lambda i, many: int(u[i]*many)
         length = part if split.whole else FRAMES + pick(0, part - FRAMES + 1)
-        rows.append(split.rows('train', k, pick(1, starts(length, split.store.stride)), pick(2, part - length + 1), length))
+        rows.append(split.rows('train', k, pick(1, starts(length, split.store.stride)),
+                               pick(2, part - length + 1), length))
     return np.stack(rows), split.labels[videos]
 
 def windows(split: TimeSplit, part: str = 'test', most: int = 5,
-            of: list | None = None, # numbers of the videos; None: all
-           ) -> tuple[np.ndarray, Tensor]: # (N, 16), (N,)
-    "Rows of at most so many windows of every video's part, spread evenly, and their labels."
+            of: list | None = None) -> tuple[np.ndarray, Tensor]:
+    """Rows of at most so many windows of every video's part, spread evenly, and their labels.
+
+    split, part, most, of: numbers of the videos; None: all
+    returns: (N, 16), (N,)
+    """
     rows, videos = [], []
     for k in split.lengths[part].nonzero()[0].tolist() if of is None else of:
         n = starts(int(split.lengths[part][k]), split.store.stride)
         for start in np.unique(np.linspace(0, n - 1, min(most, n)).round().astype(int)).tolist():
             rows.append(split.rows(part, k, start))
             videos.append(k)
-    if not rows: raise InputError(f'{split.store.folder}: no video has {2*FRAMES} frames, so nothing can be held out: prepare longer ones')
+    if not rows:
+        raise InputError(f'{split.store.folder}: no video has {2*FRAMES} frames, so nothing can be held out: '
+                         'prepare longer ones')
     return np.stack(rows), split.labels[videos]
 
 # %% ../nbs/30_features.ipynb #8cb7961d
 AMOUNTS = dict(zoom=.2, turn=.15, shift=.2, light=.2, blur=.3, noise=.1) # see vary
 
-def vary(clip: Tensor, # (B, 3, T, H, W)
-         generator: torch.Generator, # draws all of it, for each clip
-         zoom: float = 0., turn: float = 0., shift: float = 0., # log of the scale; radians; half frames
-         light: float = 0., # relative brightness, and offset of each colour; white minus black is 2
-         blur: float = 0., noise: float = 0., # share of clips blurred by a 3x3 mean; largest standard deviation
-        ) -> Tensor: # the same shape
-    "Mirrored, turned, zoomed, moved, tinted, blurred and noisy copies of clips."
-    n, draw = len(clip), lambda *shape: 2*torch.rand(*shape, generator=generator) - 1
-    mirror, scale, angle, (x, y) = torch.where(draw(n) < 0, -1., 1.), (zoom*draw(n)).exp(), turn*draw(n), shift*draw(2, n)
+def vary(clip: Tensor, generator: torch.Generator, zoom: float = 0., turn: float = 0., shift: float = 0.,
+         light: float = 0., blur: float = 0., noise: float = 0.) -> Tensor:
+    """Mirrored, turned, zoomed, moved, tinted, blurred and noisy copies of clips.
+
+    clip: (B, 3, T, H, W)
+    generator: draws all of it, for each clip
+    zoom, turn, shift: log of the scale; radians; half frames
+    light: relative brightness, and offset of each colour; white minus black is 2
+    blur, noise: share of clips blurred by a 3x3 mean; largest standard deviation
+    returns: the same shape
+    """
+    n = len(clip)
+    draw = lambda *shape: 2*torch.rand(*shape, generator=generator) - 1
+    mirror = torch.where(draw(n) < 0, -1., 1.)
+    scale = (zoom*draw(n)).exp()
+    angle = turn*draw(n)
+    x, y = shift*draw(2, n)
     cos, sin = scale*angle.cos(), scale*angle.sin()
     matrix = torch.stack([mirror*cos, -sin, x, mirror*sin, cos, y], 1).view(n, 2, 3)
     where = affine_grid(matrix, [n, 1, *clip.shape[3:]], align_corners=False)
-    clip = grid_sample(clip.flatten(1, 2), where, padding_mode='border', align_corners=False).unflatten(1, clip.shape[1:3])
+    clip = grid_sample(clip.flatten(1, 2), where, padding_mode='border', align_corners=False).unflatten(1,
+            clip.shape[1:3])
     clip = clip*(1 + light*draw(n, 1, 1, 1, 1)) + light*draw(n, 3, 1, 1, 1)
     soft = avg_pool3d(pad(clip, (1, 1, 1, 1, 0, 0), mode='replicate'), (1, 3, 3), 1)
     some = torch.rand(n, 1, 1, 1, 1, generator=generator) < blur
@@ -263,10 +374,14 @@ def vary(clip: Tensor, # (B, 3, T, H, W)
     return torch.where(some, soft, clip) + strength*torch.randn(clip.shape, generator=generator)
 
 # %% ../nbs/30_features.ipynb #779438d1
-def fit(net: ActionNet, split: TimeSplit, steps: int, batch: int, lr: float, seed: int, # warm-up of 50 steps, then down to 0
-        quiet: bool = False, # no progress bar
-        **amounts: float): # see vary
-    "Train in place: Adam, betas (0.5, 0.999), weight decay 1e-5, cross-entropy, as TwoStreamVAN."
+def fit(net: ActionNet, split: TimeSplit, steps: int, batch: int, lr: float, seed: int, quiet: bool = False,
+        **amounts: float):
+    """Train in place: Adam, betas (0.5, 0.999), weight decay 1e-5, cross-entropy, as TwoStreamVAN.
+
+    net, split, steps, batch, lr, seed: warm-up of 50 steps, then down to 0
+    quiet: no progress bar
+    amounts: see vary
+    """
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     optimizer = torch.optim.Adam(net.to(device).train().parameters(), lr, (.5, .999), weight_decay=1e-5)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: min(1, (i + 1)/50)*(1 - i/steps))
@@ -274,14 +389,19 @@ def fit(net: ActionNet, split: TimeSplit, steps: int, batch: int, lr: float, see
         generator = step_generator(seed, step)
         rows, labels = draw(split, batch, generator)
         loss = cross_entropy(net(vary(split.clips(rows), generator, **amounts).to(device)), labels.to(device))
-        if not torch.isfinite(loss): raise FloatingPointError(f'step {step}: the loss is {loss.item()}; try a lower learning rate')
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f'step {step}: the loss is {loss.item()}; try a lower learning rate')
         optimizer.zero_grad(), loss.backward(), optimizer.step(), schedule.step()
     net.cpu().eval()
 
-def save_classifier(folder: str | Path, net: ActionNet, record: dict) -> dict: # the record, with the weights' SHA-256
-    "Write a classifier and what is known about it."
+def save_classifier(folder: str | Path, net: ActionNet, record: dict) -> dict:
+    """Write a classifier and what is known about it.
+
+    returns: the record, with the weights' SHA-256
+    """
     with new_folder(folder) as new:
-        save_file({key: value.half() if value.is_floating_point() else value for key, value in net.state_dict().items()}, new/'model.safetensors')
+        save_file({key: value.half() if value.is_floating_point() else value
+                   for key, value in net.state_dict().items()}, new/'model.safetensors')
         record = record | {'sha256': sha256_of(new/'model.safetensors')}
         (new/'config.json').write_text(json.dumps(net.config, indent=1))
         (new/'record.json').write_text(json.dumps(record, indent=1))
@@ -292,155 +412,242 @@ def second_takes(takes: list[Take]) -> list[Take]:
     "The same people of a stand-in who do the same, recorded once more."
     return [replace(t, seed=seed_of('second take', t.seed)) for t in takes]
 
-def held_out(split: TimeSplit, test: ClipStore | None) -> tuple[Tensor, Tensor]: # clips, labels
-    "Held-out clips: of the same store, or of another one of the same classes."
+def held_out(split: TimeSplit, test: ClipStore | None) -> tuple[Tensor, Tensor]:
+    """Held-out clips: of the same store, or of another one of the same classes.
+
+    returns: clips, labels
+    """
     other = split if test is None else TimeSplit(test, tuple(split.classes[0]), whole=True)
     rows, labels = windows(other, 'test' if test is None else 'train')
-    if strange := [c for c in other.classes if c not in split.classes]: raise InputError(f'{test.folder}: {strange[0]} is not trained on: give a store of the same classes')
-    if test and (test.sha256 == split.store.sha256 or test.size != split.store.size): raise InputError(f'{test.folder}: give other recordings, with frames of {split.store.size} pixels')
+    if strange := [c for c in other.classes if c not in split.classes]:
+        raise InputError(f'{test.folder}: {strange[0]} is not trained on: give a store of the same classes')
+    if test and (test.sha256 == split.store.sha256 or test.size != split.store.size):
+        raise InputError(f'{test.folder}: give other recordings, with frames of {split.store.size} pixels')
     return other.clips(rows), torch.tensor([split.classes.index(other.classes[i]) for i in labels.tolist()])
 
-def trained(split: TimeSplit, ch: int, # base width, see ActionNet
-            seed: int, **settings) -> Network: # settings: see fit
-    "A new classifier, trained; its weights are rounded to half precision, as they are saved."
+def trained(split: TimeSplit, ch: int, seed: int, **settings) -> Network:
+    """A new classifier, trained; its weights are rounded to half precision, as they are saved.
+
+    split, ch: base width, see ActionNet
+    settings: see fit
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = ActionNet(split.classes, split.store.size, ch)
     fit(net, split, seed=seed, **settings)
     return Network(net.half().float(), '', '', View(split.store.size), classes=split.classes)
 
-def on_new_pairs(store: ClipStore, factors: tuple[str, ...], **settings) -> dict: # settings: see trained
-    "Accuracy on the pairs that the store holds out, of a classifier that was trained without them; InputError if it holds none out."
+def on_new_pairs(store: ClipStore, factors: tuple[str, ...], **settings) -> dict:
+    """Accuracy on the pairs that the store holds out, of a classifier that was trained without them.
+
+    InputError if it holds none out.
+
+    settings: see trained
+    """
     split = TimeSplit(store, factors, whole=True, pairs=True)
     new = sorted({*range(len(split.labels))}.difference(split.known))
-    if not new or not split.known: raise InputError(f'{store.folder}: nothing to train on or nothing held out: prepare all of its videos')
+    if not new or not split.known:
+        raise InputError(f'{store.folder}: nothing to train on or nothing held out: '
+                         'prepare all of its videos')
     rows, labels = windows(split, 'train', of=new)
-    return accuracies(trained(split, **settings)(split.clips(rows))[1], labels, split.classes) | {'windows': len(labels)}
+    return (accuracies(trained(split, **settings)(split.clips(rows))[1], labels, split.classes)
+            | {'windows': len(labels)})
 
 # %% ../nbs/30_features.ipynb #0fcdac11
-def train_classifier(store: ClipStore, # all of its videos are used, whatever its split
-                     factors: tuple[str, ...], # ('subject', 'action') for Table 2, ('action',) for Table 4
-                     folder: str | Path, # to write
-                     steps: int = 1200, batch: int = 32, lr: float = 3e-3, ch: int = 16, seed: int = 0, # ch: see ActionNet
-                     test: ClipStore | None = None, # second recordings; None: the store is cut in time
-                     pairs: bool = False, # train another one without the held-out pairs, to measure it on them: twice the time
-                     quiet: bool = False, # no progress bar
-                     **amounts: float, # of what vary does, where they differ from AMOUNTS
-                    ) -> dict: # the record
-    "Train a data set's own classifier and save it with its record; `InputError` for factors or amounts that don't exist."
-    if wrong := sorted(amounts.keys() - AMOUNTS): raise InputError(f'{wrong[0]}={amounts[wrong[0]]}: no such amount: there are {", ".join(AMOUNTS)}')
-    split, amounts = TimeSplit(store, tuple(factors), whole=test is not None), AMOUNTS | amounts
+def train_classifier(store: ClipStore, factors: tuple[str, ...], folder: str | Path, steps: int = 1200,
+                     batch: int = 32, lr: float = 3e-3, ch: int = 16, seed: int = 0,
+                     test: ClipStore | None = None, pairs: bool = False, quiet: bool = False,
+                     **amounts: float) -> dict:
+    """Train a data set's own classifier and save it with its record.
+
+    `InputError` for factors or amounts that don't exist.
+
+    store: all of its videos are used, whatever its split
+    factors: ('subject', 'action') for Table 2, ('action',) for Table 4
+    folder: to write
+    steps, batch, lr, ch, seed: ch: see ActionNet
+    test: second recordings; None: the store is cut in time
+    pairs: train another one without the held-out pairs, to measure it on them: twice the time
+    quiet: no progress bar
+    amounts: of what vary does, where they differ from AMOUNTS
+    returns: the record
+    """
+    if wrong := sorted(amounts.keys() - AMOUNTS):
+        raise InputError(f'{wrong[0]}={amounts[wrong[0]]}: no such amount: there are {", ".join(AMOUNTS)}')
+    split = TimeSplit(store, tuple(factors), whole=test is not None)
+    amounts = AMOUNTS | amounts
     settings = dict(steps=steps, batch=batch, lr=lr, ch=ch, seed=seed) | amounts
     clips, labels = held_out(split, test)
-    extra = {'accuracy on held-out pairs': on_new_pairs(split.store, tuple(factors), quiet=quiet, **settings)} if pairs else {}
+    extra = ({'accuracy on held-out pairs': on_new_pairs(split.store, tuple(factors), quiet=quiet,
+                                                         **settings)} if pairs else {})
     judge = trained(split, quiet=quiet, **settings)
     shown = {'as they are': clips, 'blurred': vary(clips, torch.Generator(), blur=1.).clamp(-1, 1)}
     return save_classifier(folder, judge.net, {
-        'factors': list(factors), 'K': len(split.classes), 'accuracy on held-out windows': {k: accuracies(judge(x)[1], labels, split.classes) for k, x in shown.items()},
-        **extra, 'windows held out': len(labels), 'held out': cut.__doc__ if test is None else test.record(), 'videos trained on whole': int((split.lengths['test'] == 0).sum()),
+        'factors': list(factors), 'K': len(split.classes),
+        'accuracy on held-out windows': {k: accuracies(judge(x)[1], labels, split.classes)
+                                         for k, x in shown.items()},
+        **extra, 'windows held out': len(labels), 'held out': cut.__doc__ if test is None else test.record(),
+        'videos trained on whole': int((split.lengths['test'] == 0).sum()),
         'settings': settings, 'data': split.store.record()})
 
 # %% ../nbs/30_features.ipynb #3cf8a886
 def is_config(c) -> bool:
     "Whether this can be the configuration of a classifier."
-    if not isinstance(c, dict) or c.keys() != {'classes', 'size', 'ch', 'original'} or not isinstance(c['classes'], list): return False
-    classes, named = c['classes'], lambda k: isinstance(k, dict) and bool(k) and all(isinstance(v, str) for v in k.values())
-    return len(classes) > 1 and all(map(named, classes)) and len({(*k,) for k in classes}) == 1 and c['size'] in (32, 64, 128) and type(c['ch']) is int and 0 < c['ch'] < 513 and type(c['original']) is bool
+    if not isinstance(c, dict) or c.keys() != {'classes', 'size', 'ch',
+                                               'original'} or not isinstance(c['classes'], list):
+        return False
+    classes = c['classes']
+    named = lambda k: isinstance(k, dict) and bool(k) and all(isinstance(v, str) for v in k.values())
+    return (len(classes) > 1 and all(map(named, classes)) and len({(*k,) for k in classes}) == 1
+            and c['size'] in (32, 64, 128) and type(c['ch']) is int and 0 < c['ch'] < 513
+            and type(c['original']) is bool)
 
-def load_classifier(folder: str | Path, # that train_classifier wrote, or a name
-                   ) -> Network:
-    "A data set's own classifier; `InputError` for anything else."
+def load_classifier(folder: str | Path) -> Network:
+    """A data set's own classifier; `InputError` for anything else.
+
+    folder: that train_classifier wrote, or a name
+    """
     here = next((f for f in (Path(folder), SHIPPED/str(folder)) if (f/'config.json').is_file()), None)
-    if here is None: raise InputError(f'{folder}: no config.json in it, so it is no classifier: give a folder that train_classifier wrote')
+    if here is None:
+        raise InputError(f'{folder}: no config.json in it, so it is no classifier: '
+                         'give a folder that train_classifier wrote')
     config, state = read_model(here/'config.json', here/'model.safetensors')
-    if not is_config(config): raise InputError(f'{here}: config.json does not belong to a classifier: give a folder that train_classifier wrote')
+    if not is_config(config):
+        raise InputError(f'{here}: config.json does not belong to a classifier: '
+                         'give a folder that train_classifier wrote')
     load_strictly(net := ActionNet(**config), state, here/'model.safetensors')
-    try: record = json.loads((here/'record.json').read_text())
-    except (OSError, ValueError): raise InputError(f'{here}: record.json is missing or damaged: copy the folder again') from None
+    try:
+        record = json.loads((here/'record.json').read_text())
+    except (OSError, ValueError):
+        raise InputError(f'{here}: record.json is missing or damaged: copy the folder again') from None
     sha256 = sha256_of(here/'model.safetensors')
-    if not isinstance(record, dict) or record.get('sha256') != sha256: raise InputError(f'{here}: record.json is about other weights: copy the folder again')
+    if not isinstance(record, dict) or record.get('sha256') != sha256:
+        raise InputError(f'{here}: record.json is about other weights: copy the folder again')
     keys = 'factors', 'accuracy on held-out windows', 'accuracy on held-out pairs', 'settings', 'data'
     about = {key: record[key] for key in keys if key in record}
-    return Network(net, 'ActionNet', 'mean over positions of the last hidden layer', View(config['size']), here.name, sha256, config['classes'], about)
+    return Network(net, 'ActionNet', 'mean over positions of the last hidden layer', View(config['size']),
+                   here.name, sha256, config['classes'], about)
 
 # %% ../nbs/30_features.ipynb #88053abb
 def why_not(e: Exception) -> str:
     "What is wrong with a file of weights, in words."
     needs = re.search(r'GLOBAL (\S+)', str(e))
-    if needs: return f'wants more than tensors ({needs[1]}), and such a file could run any program: refused, get its weights as safetensors'
+    if needs:
+        return (f'wants more than tensors ({needs[1]}), and such a file could run any program: refused, '
+                'get its weights as safetensors')
     return 'is damaged, cut short or no file of PyTorch: download it again'
 
-def read_weights(path: str | Path, # .pth or .safetensors
-                 sha256: str | None = None, # what its SHA-256 must be or begin with
-                ) -> dict[str, Tensor]: # by name, without `module.`
-    "The tensors in a file, running nothing that is in it; `InputError` if it isn't what it should be."
+def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
+    """The tensors in a file, running nothing that is in it; `InputError` if it isn't what it should be.
+
+    path: .pth or .safetensors
+    sha256: what its SHA-256 must be or begin with
+    returns: by name, without `module.`
+    """
     path = Path(path)
-    if not path.is_file(): raise InputError(f'{path}: no such file: download the weights and put them there')
-    with open(path, 'rb') as f: start = f.read(512).lstrip(b'\xef\xbb\xbf \t\r\n')
-    if not start: raise InputError(f'{path}: is empty: download it again')
-    if start[:1] == b'<': raise InputError(f'{path}: is a web page saved as weights: open its address in a browser and download the file itself')
+    if not path.is_file():
+        raise InputError(f'{path}: no such file: download the weights and put them there')
+    with open(path, 'rb') as f:
+        start = f.read(512).lstrip(b'\xef\xbb\xbf \t\r\n')
+    if not start:
+        raise InputError(f'{path}: is empty: download it again')
+    if start[:1] == b'<':
+        raise InputError(f'{path}: is a web page saved as weights: open its address in a browser and '
+                         'download the file itself')
     if sha256 and not (found := sha256_of(path)).startswith(sha256.lower()):
-        raise InputError(f'{path}: its SHA-256 is {found[:16]}..., not {sha256[:16]}...: download it again, from where that number stands')
-    try: data = load_file(path) if path.suffix == '.safetensors' else torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as e: raise InputError(f'{path}: {why_not(e)}') from None
+        raise InputError(f'{path}: its SHA-256 is {found[:16]}..., not {sha256[:16]}...: download it again, '
+                         'from where that number stands')
+    try:
+        data = (load_file(path) if path.suffix == '.safetensors'
+                else torch.load(path, map_location='cpu', weights_only=True))
+    except Exception as e:
+        raise InputError(f'{path}: {why_not(e)}') from None
     state = data.get('state_dict', data) if isinstance(data, dict) else None
-    if not isinstance(state, dict) or not state or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+    if not isinstance(state, dict) or not state or not all(isinstance(k, str) and isinstance(v, Tensor)
+                                                           for k, v in state.items()):
         raise InputError(f'{path}: holds no tensors by name: it is another kind of file')
     return {key.removeprefix('module.'): value for key, value in state.items()}
 
 # %% ../nbs/30_features.ipynb #1c656e08
-def load_weights(net: nn.Module, path: str | Path, sha256: str | None = None, # see read_weights
-                ) -> str: # SHA-256 of the file
-    "Copy a file's tensors into a network; `InputError` for those of another network."
+def load_weights(net: nn.Module, path: str | Path, sha256: str | None = None) -> str:
+    """Copy a file's tensors into a network; `InputError` for those of another network.
+
+    net, path, sha256: see read_weights
+    returns: SHA-256 of the file
+    """
     state = read_weights(path, sha256)
-    state |= {key: value for key, value in net.state_dict().items() if key.endswith('num_batches_tracked') and key not in state}
-    try: load_strictly(net, state, Path(path))
-    except InputError as e: raise InputError(str(e).rsplit(';', 1)[0] + '; these are the weights of another network') from None
+    state |= {key: value for key, value in net.state_dict().items() if key.endswith('num_batches_tracked')
+              and key not in state}
+    try:
+        load_strictly(net, state, Path(path))
+    except InputError as e:
+        raise InputError(str(e).rsplit(';', 1)[0] + '; these are the weights of another network') from None
     return sha256_of(path)
 
 # %% ../nbs/30_features.ipynb #86aac149
 def cached(url: str) -> Path:
-    "A file of torchvision's, from PyTorch's cache or from the web; `InputError` says where to put it by hand."
+    """A file of torchvision's, from PyTorch's cache or from the web.
+
+    `InputError` says where to put it by hand.
+    """
     path = Path(torch.hub.get_dir())/'checkpoints'/Path(url).name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists(): torch.hub.download_url_to_file(url, str(path), Path(url).stem.rsplit('-', 1)[1], progress=False)
-    except Exception as e: raise InputError(f'{path}: not there, and {url} does not arrive ({type(e).__name__}): put that file there, or pass file=') from None
+        if not path.exists():
+            torch.hub.download_url_to_file(url, str(path), Path(url).stem.rsplit('-', 1)[1], progress=False)
+    except Exception as e:
+        raise InputError(f'{path}: not there, and {url} does not arrive ({type(e).__name__}): '
+                         'put that file there, or pass file=') from None
     return path
 
-def torchvision_network(name: str = 'r2plus1d_18', # one of torchvision.models.video
-                        weights: str | None = 'KINETICS400_V1', # which of its weights; None: untrained
-                        file: str | Path | None = None, sha256: str | None = None, # weights of your own for it, and what they must be
-                        crop: bool = False, # cut the centre out, as in training, instead of resizing the whole frame
-                       ) -> Network:
-    "A network trained on Kinetics-400; `InputError` if its weights can't be had."
+def torchvision_network(name: str = 'r2plus1d_18', weights: str | None = 'KINETICS400_V1',
+                        file: str | Path | None = None, sha256: str | None = None,
+                        crop: bool = False) -> Network:
+    """A network trained on Kinetics-400; `InputError` if its weights can't be had.
+
+    name: one of torchvision.models.video
+    weights: which of its weights; None: untrained
+    file, sha256: weights of your own for it, and what they must be
+    crop: cut the centre out, as in training, instead of resizing the whole frame
+    """
     names = list_models(module=video)
-    if name not in names: raise InputError(f'{name}: no video network of torchvision: take {", ".join(names)}')
+    if name not in names:
+        raise InputError(f'{name}: no video network of torchvision: take {", ".join(names)}')
     entries = get_model_weights(name).__members__
-    if weights and weights not in entries: raise InputError(f'{weights}: no weights for {name}: take {", ".join(entries)}')
+    if weights and weights not in entries:
+        raise InputError(f'{weights}: no weights for {name}: take {", ".join(entries)}')
     entry = entries[weights or 'DEFAULT']
     view, url = entry.transforms(), entry.url
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = get_model(name, weights=None)
-    if file: sha256 = load_weights(net, file, sha256)
-    elif weights: sha256 = load_weights(net, cached(url), Path(url).stem.rsplit('-', 1)[1])
+    if file:
+        sha256 = load_weights(net, file, sha256)
+    elif weights:
+        sha256 = load_weights(net, cached(url), Path(url).stem.rsplit('-', 1)[1])
     label = Path(file).name if file else weights or 'untrained'
-    return Network(net, name if file or weights else f'{name}, untrained', 'input of the last layer, mean over positions',
-                   View(view.crop_size[0], 1., tuple(view.mean), tuple(view.std), tuple(view.resize_size) if crop else ()),
+    return Network(net, name if file or weights else f'{name}, untrained',
+                   'input of the last layer, mean over positions',
+                   View(view.crop_size[0], 1., tuple(view.mean), tuple(view.std), tuple(view.resize_size)
+                        if crop else ()),
                    label, sha256, [{'class': c} for c in entry.meta['categories']])
 
 # %% ../nbs/30_features.ipynb #3f7925ff
 class Bottleneck(nn.Module):
     "A block of ResNeXt, (B, cin, T, H, W) -> (B, 2*width, T/stride, H/stride, W/stride)."
-    def __init__(self, cin: int, width: int, # channels before; inside
-                 stride: int = 1, groups: int = 32):
+    def __init__(self, cin: int, width: int, stride: int = 1, groups: int = 32):
+        "cin, width: channels before; inside"
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv3d(cin, width, 1, bias=False), nn.BatchNorm3d(width)
-        self.conv2, self.bn2 = nn.Conv3d(width, width, 3, stride, 1, groups=groups, bias=False), nn.BatchNorm3d(width)
-        self.conv3, self.bn3 = nn.Conv3d(width, 2*width, 1, bias=False), nn.BatchNorm3d(2*width)
+        self.conv1 = nn.Conv3d(cin, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm3d(width)
+        self.conv2 = nn.Conv3d(width, width, 3, stride, 1, groups=groups, bias=False)
+        self.bn2 = nn.BatchNorm3d(width)
+        self.conv3 = nn.Conv3d(width, 2*width, 1, bias=False)
+        self.bn3 = nn.BatchNorm3d(2*width)
         same = stride == 1 and cin == 2*width
-        self.downsample = nn.Identity() if same else nn.Sequential(nn.Conv3d(cin, 2*width, 1, stride, bias=False), nn.BatchNorm3d(2*width))
+        self.downsample = (nn.Identity() if same
+                           else nn.Sequential(nn.Conv3d(cin, 2*width, 1, stride, bias=False),
+                                              nn.BatchNorm3d(2*width)))
 
     def forward(self, x):
         y = relu(self.bn1(self.conv1(x)))
@@ -449,33 +656,45 @@ class Bottleneck(nn.Module):
 
 # %% ../nbs/30_features.ipynb #0af374e0
 class ResNeXt101(nn.Module):
-    "The network of resnext-101-kinetics.pth (kenshohara/video-classification-3d-cnn-pytorch): a view (B, 3, 16, 112, 112) -> logits (B, K)."
-    def __init__(self, classes: int = 400, depths: tuple = (3, 4, 23, 3)): # K; blocks of each layer
+    """The network of resnext-101-kinetics.pth (kenshohara/video-classification-3d-cnn-pytorch): a view (B, 3,
+    16, 112, 112) -> logits (B, K).
+    """
+    def __init__(self, classes: int = 400, depths: tuple = (3, 4, 23, 3)):
+        "classes, depths: K; blocks of each layer"
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv3d(3, 64, 7, (1, 2, 2), 3, bias=False), nn.BatchNorm3d(64)
+        self.conv1 = nn.Conv3d(3, 64, 7, (1, 2, 2), 3, bias=False)
+        self.bn1 = nn.BatchNorm3d(64)
         self.maxpool, cin = nn.MaxPool3d(3, 2, 1), 64
         for i, depth in enumerate(depths):
             width = 128*2**i
             first = Bottleneck(cin, width, 2 if i else 1)
-            self.add_module(f'layer{i + 1}', nn.Sequential(first, *(Bottleneck(2*width, width) for _ in range(depth - 1))))
+            self.add_module(f'layer{i + 1}',
+                            nn.Sequential(first, *(Bottleneck(2*width, width) for _ in range(depth - 1))))
             cin = 2*width
         self.fc = nn.Linear(cin, classes)
 
     def forward(self, x):
         x = self.maxpool(relu(self.bn1(self.conv1(x))))
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4): x = layer(x)
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
         return self.fc(x.mean((2, 3, 4)))
 
 # %% ../nbs/30_features.ipynb #256f7b70
 G3AN = View(112, 255., (114.7748, 107.7354, 99.4750), (1., 1., 1.))
 
-def resnext_network(file: str | Path | None = None, # resnext-101-kinetics.pth; None: from PyTorch's cache
-                    sha256: str | None = None, # what its SHA-256 must be or begin with
-                   ) -> Network:
-    "The network of G³AN's FID; `InputError` says where to get the file."
+def resnext_network(file: str | Path | None = None, sha256: str | None = None) -> Network:
+    """The network of G³AN's FID; `InputError` says where to get the file.
+
+    file: resnext-101-kinetics.pth; None: from PyTorch's cache
+    sha256: what its SHA-256 must be or begin with
+    """
     path = Path(file or Path(torch.hub.get_dir())/'checkpoints'/'resnext-101-kinetics.pth')
-    if not path.is_file(): raise InputError(f'{path}: not there; get resnext-101-kinetics.pth by hand from the Google Drive that '
-                                            'github.com/kenshohara/video-classification-3d-cnn-pytorch links, and put it there or pass file=')
+    if not path.is_file():
+        raise InputError(f'{path}: not there; get resnext-101-kinetics.pth by hand from the Google Drive '
+                         'that '
+                                            'github.com/kenshohara/video-classification-3d-cnn-pytorch '
+                                            'links, and put it there or pass file=')
     sha256 = load_weights(net := ResNeXt101(), path, sha256)
-    return Network(net, 'ResNeXt-101 (32 groups), Kinetics-400', 'average pooling before fc', G3AN, path.name, sha256,
+    return Network(net, 'ResNeXt-101 (32 groups), Kinetics-400', 'average pooling before fc', G3AN, path.name,
+                   sha256,
                    [{'class': c} for c in get_model_weights('r3d_18').DEFAULT.meta['categories']])

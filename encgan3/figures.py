@@ -19,10 +19,13 @@ from PIL import Image, ImageDraw
 from .synthetic import Take, light, mix, rgb, rng_of, seed_of, sensor, texture
 
 # %% ../nbs/04_figures.ipynb #261a1d17
-def curve(keys: str, # 'percent:value percent:value ...' over one cycle, percents rising
-          phase: np.ndarray, # cycles, any shape; only the fractional part counts
-         ) -> np.ndarray: # the shape of phase
-    "A periodic curve that rests at each key and eases between them."
+def curve(keys: str, phase: np.ndarray) -> np.ndarray:
+    """A periodic curve that rests at each key and eases between them.
+
+    keys: 'percent:value percent:value ...' over one cycle, percents rising
+    phase: cycles, any shape; only the fractional part counts
+    returns: the shape of phase
+    """
     at, value = np.array([k.split(':') for k in keys.split()], float).T
     at = np.r_[at[-1] / 100 - 1, at / 100, at[0] / 100 + 1]
     value = np.r_[value[-1], value, value[0]]
@@ -32,8 +35,9 @@ def curve(keys: str, # 'percent:value percent:value ...' over one cycle, percent
     return value[i] + (value[i+1] - value[i]) * u * u * (3 - 2 * u)
 
 # %% ../nbs/04_figures.ipynb #ee711f49
-LIMB = ('hip', 'hip_out', 'knee', 'foot', 'arm', 'arm_out', 'elbow', 'elbow_out') # an angle for each side
-TRUNK = ('lean', 'twist', 'nod', 'lift', 'surge') # one for the body; lift (up) and surge (forward) are per cent of its height
+LIMB = 'hip', 'hip_out', 'knee', 'foot', 'arm', 'arm_out', 'elbow', 'elbow_out' # an angle for each side
+# one for the body; lift (up) and surge (forward) are per cent of its height
+TRUNK = 'lean', 'twist', 'nod', 'lift', 'surge'
 
 @dataclass(frozen=True)
 class Motion:
@@ -51,38 +55,49 @@ def motion(period, yaw=0., travels=False, lag=.5, once=False, **curves):
 
 # %% ../nbs/04_figures.ipynb #9fc0f731
 MOTIONS = {
-    'walk': motion(26, 82, True, hip='0:24 52:-18', knee='0:2 14:14 40:5 72:62', foot='2:18 12:0 42:0 62:-48 88:14',
+    'walk': motion(26, 82, True, hip='0:24 52:-18', knee='0:2 14:14 40:5 72:62',
+                   foot='2:18 12:0 42:0 62:-48 88:14',
                    arm='0:-32 50:34', elbow='0:10 50:32', lean='0:3', twist='0:-8 50:8'),
-    'run': motion(17, 82, True, hip='0:44 45:-28', knee='5:22 18:38 40:14 72:112', foot='2:8 12:0 30:-8 48:-58 85:4',
+    'run': motion(17, 82, True, hip='0:44 45:-28', knee='5:22 18:38 40:14 72:112',
+                  foot='2:8 12:0 30:-8 48:-58 85:4',
                   arm='0:-58 50:48', elbow='0:96 50:104', lean='0:14', twist='0:-14 50:14',
                   lift='0:3.5 17:0 33:0 42:4.5 50:3.5 67:0 83:0 92:4.5'),
     'skip': motion(22, 82, True, hip='0:10 24:-14 42:-14 72:86', knee='0:8 12:26 28:2 44:14 74:104',
                    foot='8:0 22:-42 36:-42 48:0 74:-30', arm='24:58 74:-62', elbow='24:46 74:14', lean='0:6',
                    twist='24:12 74:-12', lift='0:0 8:0 26:9 44:0 50:0 58:0 76:9 94:0'),
     'side': motion(18, 0, True, 0., hip_out='2:-2 50:29', knee='0:8 26:16 50:18 76:8', hip='0:4 50:8',
-                   arm_out='0:18 50:42', elbow_out='0:12 50:16', lift='0:8 20:2 34:0 66:0 80:3', foot='0:-35 34:0 66:0'),
+                   arm_out='0:18 50:42', elbow_out='0:12 50:16', lift='0:8 20:2 34:0 66:0 80:3',
+                   foot='0:-35 34:0 66:0'),
     'jump': motion(20, 82, True, 0., hip='0:62 16:66 34:-14 52:30 80:58', knee='0:84 16:92 34:4 56:78 80:40',
                    foot='0:0 16:0 34:-58 58:-14 82:10', arm='8:-62 40:104 80:40', elbow='8:12 40:8',
-                   lean='8:46 38:8 84:38', nod='8:-24 38:0', lift='0:0 20:0 32:2 58:18 86:0', surge='30:-14 86:14'),
-    'pjump': motion(18, 8, False, 0., hip='8:44 34:0 70:4', knee='8:84 34:0 70:10', foot='12:0 34:-55 66:-50 84:0',
+                   lean='8:46 38:8 84:38', nod='8:-24 38:0', lift='0:0 20:0 32:2 58:18 86:0',
+                   surge='30:-14 86:14'),
+    'pjump': motion(18, 8, False, 0., hip='8:44 34:0 70:4', knee='8:84 34:0 70:10',
+                    foot='12:0 34:-55 66:-50 84:0',
                     hip_out='0:5', arm_out='8:24 50:9', arm='8:-20 50:4', elbow='8:30 50:4', lean='8:22 40:0',
                     lift='0:0 24:0 50:14 80:0'),
     'jack': motion(28, 0, False, 0., hip_out='2:2 50:27', arm_out='0:12 50:166', elbow_out='0:4 25:10 50:12',
-                   knee='0:10 22:2 50:12 72:2', hip='0:5 22:1 50:6 72:1', foot='0:0 26:-35 42:0 58:0 76:-35 92:0',
+                   knee='0:10 22:2 50:12 72:2', hip='0:5 22:1 50:6 72:1',
+                   foot='0:0 26:-35 42:0 58:0 76:-35 92:0',
                    lift='0:0 8:0 26:8 42:0 58:0 76:8 92:0'),
     'bend': motion(66, 82, False, 0., True, lean='6:0 44:110 58:110 94:0', hip='6:0 44:22 58:22 94:0',
                    knee='6:0 44:34 58:34 94:0', arm='6:0 24:34 44:8 58:8 76:30 94:0',
                    elbow='6:6 24:20 44:2 58:2 94:6', nod='6:0 44:-10 58:-10 94:0'),
-    'wave1': motion(24, 0, False, 0., arm_out='0:88 50:164', elbow_out='12:-4 62:22', arm_outL='0:9', elbow_outL='0:4',
+    'wave1': motion(24, 0, False, 0., arm_out='0:88 50:164', elbow_out='12:-4 62:22', arm_outL='0:9',
+                    elbow_outL='0:4',
                     hip_out='0:5', arm='0:8', twist='0:-3 50:3'),
-    'wave2': motion(24, 0, False, 0., arm_out='0:88 50:164', elbow_out='12:-4 62:22', hip_out='0:5', arm='0:8'),
+    'wave2': motion(24, 0, False, 0., arm_out='0:88 50:164', elbow_out='12:-4 62:22', hip_out='0:5',
+                    arm='0:8'),
 }
 
 # %% ../nbs/04_figures.ipynb #12c07773
-def angles(move: Motion, phase: np.ndarray, # (T,) cycles
-           amplitude: float = 1., # stretches every curve around its mean
-          ) -> dict: # degrees, (T,) for the trunk and (T, 2) for the limbs, right then left
-    "The angles of a motion at every phase."
+def angles(move: Motion, phase: np.ndarray, amplitude: float = 1.) -> dict:
+    """The angles of a motion at every phase.
+
+    move, phase: (T,) cycles
+    amplitude: stretches every curve around its mean
+    returns: degrees, (T,) for the trunk and (T, 2) for the limbs, right then left
+    """
     curves = dict(move.curves)
     def at(name, p):
         keys = curves.get(name, '0:0')
@@ -110,18 +125,23 @@ class Body:
     head: float = 8. # radius
     foot: float = 11.
 
-def direction(forward, out, # degrees, broadcast together
-              side, # -1 right, 1 left
-             ) -> np.ndarray: # (..., 3): to the left, up, forward
-    "Unit vector of a rod that hangs down at angles 0, 0."
+def direction(forward, out, side) -> np.ndarray:
+    """Unit vector of a rod that hangs down at angles 0, 0.
+
+    forward, out: degrees, broadcast together
+    side: -1 right, 1 left
+    returns: (..., 3): to the left, up, forward
+    """
     f, o = np.radians(forward), np.radians(out)
     return np.stack(np.broadcast_arrays(side * np.sin(o), -np.cos(o) * np.cos(f), np.cos(o) * np.sin(f)), -1)
 
 # %% ../nbs/04_figures.ipynb #7ed60308
-def skeleton(a: dict, # from `angles`
-             b: Body,
-            ) -> dict: # joint -> (T, 2, 3) right and left, or (T, 1, 3); per cent of the height above the ground
-    "Where all joints are: each hangs on the one before by a rod of fixed length."
+def skeleton(a: dict, b: Body) -> dict:
+    """Where all joints are: each hangs on the one before by a rod of fixed length.
+
+    a: from `angles`
+    returns: by joint (T, 2, 3), right and left, or (T, 1, 3); per cent of the height above the ground
+    """
     side = np.array([-1., 1.])
     lean, tw = np.radians(a['lean'])[:, None], np.radians(a['twist'])[:, None]
     up = np.stack([0 * lean, np.cos(lean), np.sin(lean)], -1)
@@ -133,7 +153,8 @@ def skeleton(a: dict, # from `angles`
     j['knee'] = j['hip'] + b.thigh * direction(a['hip'], a['hip_out'], side)
     j['ankle'] = j['knee'] + b.shin * direction(a['hip'] - a['knee'], a['hip_out'], side)
     sole = direction(90 + a['foot'], 22, side)
-    j['heel'], j['toe'] = j['ankle'] - .25 * b.foot * sole, j['ankle'] + .75 * b.foot * sole
+    j['heel'] = j['ankle'] - .25 * b.foot * sole
+    j['toe'] = j['ankle'] + .75 * b.foot * sole
     j['shoulder'] = j['chest'] + b.shoulders * across
     j['elbow'] = j['shoulder'] + b.upper_arm * direction(a['arm'], a['arm_out'], side)
     j['hand'] = j['elbow'] + b.forearm * direction(a['arm'] + a['elbow'], a['arm_out'] + a['elbow_out'], side)
@@ -141,30 +162,43 @@ def skeleton(a: dict, # from `angles`
     return {k: v + np.stack([0 * low, a['lift'] - low, 0 * low], -1)[:, None] for k, v in j.items()}
 
 # %% ../nbs/04_figures.ipynb #633ab8ed
-def project(joints: dict, # of `skeleton`
-            yaw: float, # degrees; negative faces left
-            unit: float, # pixels in one per cent of the height
-            x: np.ndarray, # (T,) column of the body
-            ground: float, # row of the ground
-           ) -> dict: # joint -> (T, 1 or 2, 3): column, row, nearness
-    "Turn the figure and look at it from far away."
+def project(joints: dict, yaw: float, unit: float, x: np.ndarray, ground: float) -> dict:
+    """Turn the figure and look at it from far away.
+
+    joints: of `skeleton`
+    yaw: degrees; negative faces left
+    unit: pixels in one per cent of the height
+    x: (T,) column of the body
+    ground: row of the ground
+    returns: by joint (T, 1 or 2, 3): column, row, nearness
+    """
     c, s = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
     def view(v):
-        across, near = v[..., 0] * c + v[..., 2] * s, v[..., 2] * c - v[..., 0] * s
+        across = v[..., 0] * c + v[..., 2] * s
+        near = v[..., 2] * c - v[..., 0] * s
         return np.stack([x[:, None] + unit * across, ground - unit * v[..., 1], near], -1)
     return {k: view(v) for k, v in joints.items()}
 
 # %% ../nbs/04_figures.ipynb #09a0c591
-def tone(colour, brightness): # (3,) 0 .. 255; 1 leaves it alone
-    "A colour for Pillow."
+def tone(colour, brightness):
+    """A colour for Pillow.
+
+    colour, brightness: (3,) 0 .. 255; 1 leaves it alone
+    """
     return tuple(int(v) for v in np.clip(colour * brightness, 0, 255))
 
-def oval(draw, c, rx, ry, fill): # centre, radii
-    "An ellipse."
+def oval(draw, c, rx, ry, fill):
+    """An ellipse.
+
+    draw, c, rx, ry, fill: centre, radii
+    """
     draw.ellipse((c[0] - rx, c[1] - ry, c[0] + rx, c[1] + ry), fill)
 
-def capsule(draw, p, q, rp, rq, fill): # ends (x, y) and the radii there
-    "A tapered strip with round ends."
+def capsule(draw, p, q, rp, rq, fill):
+    """A tapered strip with round ends.
+
+    draw, p, q, rp, rq, fill: ends (x, y) and the radii there
+    """
     d = q - p
     n = np.array([-d[1], d[0]]) / max(np.hypot(*d), 1e-6)
     draw.polygon([*map(tuple, (p + rp * n, q + rq * n, q - rq * n, p - rp * n))], fill)
@@ -180,13 +214,15 @@ class Brush:
     build: float # thickness of the limbs
     lamp: float # side that the light comes from: -1 left, 1 right
 
-    def limb(self, p, q, rp, rq, colour, shade=1.): # ends and radii
+    def limb(self, p, q, rp, rq, colour, shade=1.):
+        "p, q, rp, rq, colour, shade: ends and radii"
         rp, rq = rp * self.unit * self.build, rq * self.unit * self.build
         off = np.array([self.lamp, -.6]) * .2
         capsule(self.draw, p, q, rp, rq, tone(colour, .68 * shade))
         capsule(self.draw, p + off * rp, q + off * rq, .74 * rp, .74 * rq, tone(colour, 1.04 * shade))
 
-    def ball(self, c, rx, ry, colour, shade=1.): # centre and radii
+    def ball(self, c, rx, ry, colour, shade=1.):
+        "c, rx, ry, colour, shade: centre and radii"
         oval(self.draw, c, rx * self.unit, ry * self.unit, tone(colour, shade))
 
     def patch(self, corners, colour, shade=1.):
@@ -210,8 +246,11 @@ class Look:
     horizon: float = .74 # where wall and ground meet; fraction of the frame's height
 
 # %% ../nbs/04_figures.ipynb #156a1591
-def draw_leg(brush, p, look, s, shade): # p: joint -> points; s: 0 right, 1 left; shade < 1 is darker
-    "A leg with its shoe."
+def draw_leg(brush, p, look, s, shade):
+    """A leg with its shoe.
+
+    brush, p, look, s, shade: p: joint -> points; s: 0 right, 1 left; shade < 1 is darker
+    """
     cloth = rgb(look.skin if look.legs in ('shorts', 'skirt') else look.trousers)
     brush.limb(p['heel'][s], p['toe'][s], 2.4, 2.0, rgb(look.shoes), shade)
     brush.limb(p['knee'][s], p['ankle'][s], 4.0, 3.0, cloth, shade)
@@ -222,12 +261,16 @@ def draw_leg(brush, p, look, s, shade): # p: joint -> points; s: 0 right, 1 left
 def draw_arm(brush, p, look, s, shade):
     "An arm with its hand."
     brush.ball(p['hand'][s], 3.1, 3.1, rgb(look.skin), .95 * shade)
-    brush.limb(p['elbow'][s], mix(p['elbow'][s], p['hand'][s], .9), 3.6, 2.9, rgb(look.sleeve or look.skin), shade)
+    brush.limb(p['elbow'][s], mix(p['elbow'][s], p['hand'][s], .9), 3.6, 2.9, rgb(look.sleeve or look.skin),
+               shade)
     brush.limb(p['shoulder'][s], p['elbow'][s], 4.3, 3.6, rgb(look.sleeve or look.shirt), shade)
 
 # %% ../nbs/04_figures.ipynb #4445f74d
-def draw_torso(brush, p, look): # p: joint -> points
-    "Shirt and hips, with a skirt or a coat if the look has one."
+def draw_torso(brush, p, look):
+    """Shirt and hips, with a skirt or a coat if the look has one.
+
+    brush, p, look: p: joint -> points
+    """
     shirt, trousers = rgb(look.shirt), rgb(look.trousers)
     chest = mix(p['shoulder'], p['chest'], .3) + .1 * (p['pelvis'] - p['chest'])
     hem = p['hip'] + .12 * (p['chest'] - p['pelvis'])
@@ -238,79 +281,107 @@ def draw_torso(brush, p, look): # p: joint -> points
         top = p['hip'][np.argsort(p['hip'][:, 0])] + brush.unit * np.array([[-6., 0], [6., 0]])
         brush.patch((top[0], top[1], edge[1], edge[0]), cloth, .86)
         brush.limb(p['hip'][0], p['hip'][1], 6.2, 6.2, cloth)
-    else: brush.limb(p['hip'][0], p['hip'][1], 6.2, 6.2, trousers)
+    else:
+        brush.limb(p['hip'][0], p['hip'][1], 6.2, 6.2, trousers)
     for t, shade in ((1., .68), (.74, 1.04)):
         top, low = (t * r * brush.unit * brush.build for r in (6.4, 6.2))
-        rim = ((chest[0], hem[0], top, low), (chest[1], hem[1], top, low), (*chest, top, top), (*hem, low, low))
-        for a, b, ra, rb in rim: capsule(brush.draw, a, b, ra, rb, tone(shirt, shade))
+        rim = ((chest[0], hem[0], top, low), (chest[1], hem[1], top, low), (*chest, top, top),
+               (*hem, low, low))
+        for a, b, ra, rb in rim:
+            capsule(brush.draw, a, b, ra, rb, tone(shirt, shade))
         brush.patch((chest[0], chest[1], hem[1], hem[0]), shirt, shade)
 
 # %% ../nbs/04_figures.ipynb #02097c23
-def draw_head(brush, p, look, body, facing): # facing: -1 left, 0 the camera, 1 right
-    "Neck, hair, face and eyes."
+def draw_head(brush, p, look, body, facing):
+    """Neck, hair, face and eyes.
+
+    brush, p, look, body, facing: facing: -1 left, 0 the camera, 1 right
+    """
     c, R, up = p['head'][0], body.head, p['head'][0] - p['chest'][0]
     up = up / np.hypot(*up)
     front, u = np.array([-up[1], up[0]]) * facing, brush.unit * R
     skin, hair = rgb(look.skin), rgb(look.hair)
     brush.limb(p['chest'][0], c, 3.4, 3.2, skin, .9)
-    if look.style == 'afro': brush.ball(c + u * (.3 * up - .25 * front), 1.5 * R, 1.45 * R, hair)
-    if look.style == 'bun': brush.ball(c + u * (1.1 * up - .75 * front), .62 * R, .62 * R, hair)
-    if look.style == 'tail': brush.limb(c + u * (.5 * up - .9 * front), c - u * (.9 * up + 1.6 * front), 3., 1.6, hair)
-    if look.style != 'bald': brush.ball(c + u * (.16 * up - .18 * front), 1.03 * R, 1.1 * R, hair)
+    if look.style == 'afro':
+        brush.ball(c + u * (.3 * up - .25 * front), 1.5 * R, 1.45 * R, hair)
+    if look.style == 'bun':
+        brush.ball(c + u * (1.1 * up - .75 * front), .62 * R, .62 * R, hair)
+    if look.style == 'tail':
+        brush.limb(c + u * (.5 * up - .9 * front), c - u * (.9 * up + 1.6 * front), 3., 1.6, hair)
+    if look.style != 'bald':
+        brush.ball(c + u * (.16 * up - .18 * front), 1.03 * R, 1.1 * R, hair)
     brush.ball(c + u * (.26 * front - .1 * up), (1. if look.style == 'bald' else .78) * R, 1.02 * R, skin)
     brush.ball(c + u * (.5 * front - .05 * up), .5 * R, .75 * R, skin, 1.08)
     for e in (-.34, .34):
         eye = c + u * (.72 * front + .1 * up + e * (1 - abs(facing)) * np.array([1, 0]))
         brush.ball(eye, .13 * R, .16 * R, rgb('#201818'))
-    if look.style == 'beard': brush.ball(c + u * (.42 * front - .62 * up), .72 * R, .5 * R, hair)
+    if look.style == 'beard':
+        brush.ball(c + u * (.42 * front - .62 * up), .72 * R, .5 * R, hair)
     if look.style == 'cap':
         brush.ball(c + u * (.55 * up - .05 * front), 1.02 * R, .66 * R, hair)
         brush.limb(c + u * (.4 * up + .5 * front), c + u * (.4 * up + 1.45 * front), 1.6, 1.2, hair, .9)
 
 # %% ../nbs/04_figures.ipynb #e2be4bf4
-def draw_person(brush, p, look, body, facing, # facing: -1 left, 0 the camera, 1 right
-                nearness, # (2,) of the right and left shoulder
-               ):
-    "A whole person, back to front."
+def draw_person(brush, p, look, body, facing, nearness):
+    """A whole person, back to front.
+
+    brush, p, look, body, facing: facing: -1 left, 0 the camera, 1 right
+    nearness: (2,) of the right and left shoulder
+    """
     far, near = np.argsort(nearness)
     sideways = abs(facing) > .5
     dim = .8 if sideways else 1.
     if look.style == 'long':
-        c, back = p['head'][0], np.array([-facing, 0]) * .45 * body.head * brush.unit
-        brush.limb(c + back, mix(c, p['chest'][0], .8) + 1.3 * back, body.head, .8 * body.head, rgb(look.hair), .9)
-    if sideways: draw_arm(brush, p, look, far, dim)
+        c = p['head'][0]
+        back = np.array([-facing, 0]) * .45 * body.head * brush.unit
+        brush.limb(c + back, mix(c, p['chest'][0], .8) + 1.3 * back, body.head, .8 * body.head,
+                   rgb(look.hair), .9)
+    if sideways:
+        draw_arm(brush, p, look, far, dim)
     draw_leg(brush, p, look, far, dim)
     draw_leg(brush, p, look, near, 1.)
     draw_torso(brush, p, look)
     draw_head(brush, p, look, body, facing)
-    for s in ((near,) if sideways else (far, near)): draw_arm(brush, p, look, s, 1.)
+    for s in ((near,) if sideways else (far, near)):
+        draw_arm(brush, p, look, s, 1.)
 
 # %% ../nbs/04_figures.ipynb #37db46e1
-def boxes(image, rows, tint): # (left, top, right, bottom) in fractions of the image; factor on the colours inside
-    "Tint rectangles, in place."
+def boxes(image, rows, tint):
+    """Tint rectangles, in place.
+
+    image, rows, tint: (left, top, right, bottom) in fractions of the image; factor on the colours inside
+    """
     H, W, _ = image.shape
     for l, t, r, b in rows:
         image[int(t * H):int(b * H), int(max(l, 0) * W):int(max(r, 0) * W)] *= np.asarray(tint, np.float32)
 
-def furniture(wall, # (H, W, 3) float
-              place: str):
-    "Add what stands in a place, in place."
+def furniture(wall, place: str):
+    """Add what stands in a place, in place.
+
+    wall: (H, W, 3) float
+    """
     courses = np.arange(.02, 1, .09)
     if place == 'bricks':
         boxes(wall, [(0, y, 1, y + .014) for y in courses], .84)
         boxes(wall, [(x + .06 * (i % 2), y, x + .06 * (i % 2) + .01, y + .09)
                      for i, y in enumerate(courses[courses < .91]) for x in np.arange(-.06, 1, .12)], .84)
     if place == 'fence':
-        boxes(wall, [(x, .58, x + .035, 1) for x in np.arange(-.02, 1, .085)] + [(0, .64, 1, .68), (0, .9, 1, .94)], .80)
-    if place == 'hedge': boxes(wall, [(0, 0, 1, .5)], (1.35, 1.3, 1.5))
-    if place == 'window': boxes(wall, [(.08, .1, .30, .45), (.39, .1, .61, .45), (.70, .1, .92, .45)], (.74, .80, .88))
-    if place == 'panels': boxes(wall, [(x, 0, x + .12, 1) for x in np.arange(0, 1, .24)], .88)
+        boxes(wall, [(x, .58, x + .035, 1) for x in np.arange(-.02, 1, .085)]
+              + [(0, .64, 1, .68), (0, .9, 1, .94)], .80)
+    if place == 'hedge':
+        boxes(wall, [(0, 0, 1, .5)], (1.35, 1.3, 1.5))
+    if place == 'window':
+        boxes(wall, [(.08, .1, .30, .45), (.39, .1, .61, .45), (.70, .1, .92, .45)], (.74, .80, .88))
+    if place == 'panels':
+        boxes(wall, [(x, 0, x + .12, 1) for x in np.arange(0, 1, .24)], .88)
 
 # %% ../nbs/04_figures.ipynb #5d7b7a39
-def backdrop(look: Look, size: tuple, # (width, height)
-             rng: np.random.Generator,
-            ) -> np.ndarray: # (H, W, 3) float32, 0 .. 255
-    "The place without a person."
+def backdrop(look: Look, size: tuple, rng: np.random.Generator) -> np.ndarray:
+    """The place without a person.
+
+    look, size: (width, height)
+    returns: (H, W, 3) float32, 0 .. 255
+    """
     W, H = size
     edge = int(look.horizon * H)
     image = np.empty((H, W, 3), np.float32)
@@ -324,26 +395,32 @@ def backdrop(look: Look, size: tuple, # (width, height)
 # %% ../nbs/04_figures.ipynb #8449682d
 ENLARGE = 4 # drawn this much larger, then averaged down
 
-def shade_ground(background, # (H, W, 3) float32
-                 x, y, # centre, pixels
-                 wide, # half width, pixels
-                 strength, # 0 .. 1
-                ):
-    "The background with a soft shadow on the ground."
+def shade_ground(background, x, y, wide, strength):
+    """The background with a soft shadow on the ground.
+
+    background: (H, W, 3) float32
+    x, y: centre, pixels
+    wide: half width, pixels
+    strength: 0 .. 1
+    """
     H, W, _ = background.shape
     gx = np.exp(-.5 * ((np.arange(W) - x) / wide)**2)
     gy = np.exp(-.5 * ((np.arange(H) - y) / 2.6)**2)
     return background * (1 - strength * gy[:, None] * gx)[..., None].astype(np.float32)
 
 # %% ../nbs/04_figures.ipynb #43b843fa
-def film(background, # (H, W, 3) float32
-         seen: dict, # of `project`
-         body: Body, look: Look,
-         facing: float, # -1 left, 0 the camera, 1 right
-         lamp: float = -1, # -1 left, 1 right
-        ) -> np.ndarray: # (T, H, W, 3) uint8
-    "Draw the person into the place at each time."
-    (H, W, _), T, unit = background.shape, len(seen['head']), body.height / 100
+def film(background, seen: dict, body: Body, look: Look, facing: float, lamp: float = -1) -> np.ndarray:
+    """Draw the person into the place at each time.
+
+    background: (H, W, 3) float32
+    seen: of `project`
+    body, look, facing: -1 left, 0 the camera, 1 right
+    lamp: -1 left, 1 right
+    returns: (T, H, W, 3) uint8
+    """
+    H, W, _ = background.shape
+    T = len(seen['head'])
+    unit = body.height / 100
     frames = np.empty((T, H, W, 3), np.uint8)
     columns = np.concatenate([*seen.values()], 1)[..., 0]
     ankle, ground = seen['ankle'], seen['toe'][..., 1].max()
@@ -351,9 +428,12 @@ def film(background, # (H, W, 3) float32
         rise = (ankle[..., 1].max() - ankle[t, :, 1].max()) / unit
         wide = unit * 13 + .5 * np.ptp(ankle[t, :, 0])
         frames[t] = shade_ground(background, ankle[t, :, 0].mean(), ground, wide, .5 / (1 + .08 * rise))
-        l, r = max(0, int(columns[t].min() - 12 * unit)), min(W, int(columns[t].max() + 12 * unit) + 1)
-        if r <= l: continue # out of the picture
-        big = Image.fromarray(frames[t, :, l:r]).resize(((r - l) * ENLARGE, H * ENLARGE), Image.Resampling.NEAREST)
+        l = max(0, int(columns[t].min() - 12 * unit))
+        r = min(W, int(columns[t].max() + 12 * unit) + 1)
+        if r <= l:
+            continue # out of the picture
+        big = Image.fromarray(frames[t, :, l:r]).resize(((r - l) * ENLARGE, H * ENLARGE),
+                                                        Image.Resampling.NEAREST)
         points = {k: (v[t, :, :2] - [l, 0]) * ENLARGE for k, v in seen.items()}
         brush = Brush(ImageDraw.Draw(big), unit * ENLARGE, body.build, lamp)
         draw_person(brush, points, look, body, facing, seen['shoulder'][t, :, 2])
@@ -362,15 +442,24 @@ def film(background, # (H, W, 3) float32
 
 # %% ../nbs/04_figures.ipynb #9e3777d7
 LOOKS = {
-    'daria':  Look('#f0c8a8', '#f2d060', 'long',  '#d01828', '',        '#d01828', 'skirt',  '#401010', '#4c7a44', '#8fae6a', 'hedge'),
-    'denis':  Look('#ecc0a0', '#b07858', 'bald',  '#f4f4f0', '',        '#24386c', 'long',   '#f0f0f0', '#984a30', '#8c8880', 'bricks'),
-    'eli':    Look('#b87850', '#181010', 'afro',  '#f0c020', '#f0c020', '#141418', 'long',   '#a02020', '#7e94b4', '#b4b8c0', 'panels'),
-    'ido':    Look('#f0c8a8', '#6a3c1c', 'short', '#1c2c70', '#1c2c70', '#7c4220', 'long',   '#302018', '#e4d298', '#b4c088', 'window'),
-    'ira':    Look('#f0c8a8', '#c07830', 'bun',   '#c040c0', '#c040c0', '#f0ecf0', 'long',   '#c040c0', '#2c4838', '#566450', 'fence'),
-    'lena':   Look('#f8d4bc', '#e05018', 'tail',  '#18c0c8', '',        '#f4f0d8', 'shorts', '#f8f8f8', '#5c3c78', '#71608c', 'plain'),
-    'lyova':  Look('#e8b8a0', '#f0f0f0', 'beard', '#202020', '#202020', '#b02828', 'long',   '#202020', '#b8d4e4', '#e8ecf0', 'plain'),
-    'moshe':  Look('#d8a070', '#f07818', 'cap',   '#f07818', '',        '#c8d0b0', 'shorts', '#101010', '#24505c', '#40545c', 'panels'),
-    'shahar': Look('#70442c', '#100c08', 'short', '#f4f4e8', '#207838', '#207838', 'long',   '#e8e8e0', '#d89c98', '#b07c74', 'window'),
+    'daria':  Look('#f0c8a8', '#f2d060', 'long',  '#d01828', '',        '#d01828', 'skirt',  '#401010',
+                   '#4c7a44', '#8fae6a', 'hedge'),
+    'denis':  Look('#ecc0a0', '#b07858', 'bald',  '#f4f4f0', '',        '#24386c', 'long',   '#f0f0f0',
+                   '#984a30', '#8c8880', 'bricks'),
+    'eli':    Look('#b87850', '#181010', 'afro',  '#f0c020', '#f0c020', '#141418', 'long',   '#a02020',
+                   '#7e94b4', '#b4b8c0', 'panels'),
+    'ido':    Look('#f0c8a8', '#6a3c1c', 'short', '#1c2c70', '#1c2c70', '#7c4220', 'long',   '#302018',
+                   '#e4d298', '#b4c088', 'window'),
+    'ira':    Look('#f0c8a8', '#c07830', 'bun',   '#c040c0', '#c040c0', '#f0ecf0', 'long',   '#c040c0',
+                   '#2c4838', '#566450', 'fence'),
+    'lena':   Look('#f8d4bc', '#e05018', 'tail',  '#18c0c8', '',        '#f4f0d8', 'shorts', '#f8f8f8',
+                   '#5c3c78', '#71608c', 'plain'),
+    'lyova':  Look('#e8b8a0', '#f0f0f0', 'beard', '#202020', '#202020', '#b02828', 'long',   '#202020',
+                   '#b8d4e4', '#e8ecf0', 'plain'),
+    'moshe':  Look('#d8a070', '#f07818', 'cap',   '#f07818', '',        '#c8d0b0', 'shorts', '#101010',
+                   '#24505c', '#40545c', 'panels'),
+    'shahar': Look('#70442c', '#100c08', 'short', '#f4f4e8', '#207838', '#207838', 'long',   '#e8e8e0',
+                   '#d89c98', '#b07c74', 'window'),
 }
 BODIES = {
     'daria':  Body(95, .92, head=8.0, shoulders=9.6, hips=5.4),
@@ -403,11 +492,15 @@ def weizmann_person(name: str) -> Person:
     return Person(BODIES[name], LOOKS[name], pace, amplitude, way, int(rng.choice([-1, 1])))
 
 # %% ../nbs/04_figures.ipynb #75609bf5
-MEAN_FRAMES = {'bend': 71.0, 'jack': 81.0, 'jump': 50.9, 'pjump': 59.8, 'run': 41.6, 'side': 49.3, 'skip': 48.2, 'walk': 71.0,
+MEAN_FRAMES = {'bend': 71.0, 'jack': 81.0, 'jump': 50.9, 'pjump': 59.8, 'run': 41.6, 'side': 49.3,
+               'skip': 48.2, 'walk': 71.0,
                'wave1': 72.6, 'wave2': 69.3} # of the original
 
-def lengths(action: str) -> dict: # subject -> frames
-    "How long each subject does an action."
+def lengths(action: str) -> dict:
+    """How long each subject does an action.
+
+    returns: frames, by subject
+    """
     known = {'run': {'lena': 28}, 'jack': {'lena': 146}}.get(action, {})
     others = [s for s in LOOKS if s not in known]
     share = rng_of('weizmann-s', action, 'frames').uniform(.82, 1.2, len(others)).cumsum()
@@ -415,153 +508,228 @@ def lengths(action: str) -> dict: # subject -> frames
     cuts = np.rint(np.r_[0, share / share[-1]] * total).astype(int)
     return known | dict(zip(others, np.diff(cuts).tolist()))
 
-def weizmann_takes(subjects=None, # names; None = all 9; KeyError for an unknown one
-                   actions=None, # names; None = all 10; KeyError for an unknown one
-                   again: bool = False, # the second recordings, which are not part of the set
-                  ) -> list[Take]:
-    "The recordings of weizmann-s: 9 subjects x 10 actions, 180x144, 25 frames a second."
-    return [Take('weizmann-s', f'{a}/{s}_{a}{"2"*again}.avi', lengths(a)[s], 25, (180, 144), {'subject': s, 'action': a},
-                 seed_of('weizmann-s', s, a, *['again']*again)) for a in actions or MEAN_FRAMES for s in subjects or LOOKS]
+def weizmann_takes(subjects=None, actions=None, again: bool = False) -> list[Take]:
+    """The recordings of weizmann-s: 9 subjects x 10 actions, 180x144, 25 frames a second.
+
+    subjects: names; None = all 9; KeyError for an unknown one
+    actions: names; None = all 10; KeyError for an unknown one
+    again: the second recordings, which are not part of the set
+    """
+    return [Take('weizmann-s', f'{a}/{s}_{a}{"2"*again}.avi', lengths(a)[s], 25, (180, 144),
+                 {'subject': s, 'action': a},
+                 seed_of('weizmann-s', s, a, *['again']*again)) for a in actions or MEAN_FRAMES
+            for s in subjects or LOOKS]
 
 # %% ../nbs/04_figures.ipynb #9adbea74
-def act(person: Person, move: Motion,
-        cycles: np.ndarray, # (T,) phase of the motion
-        x: np.ndarray, # (T,) column of the pelvis, or of the feet if the person stays
-        ground: float, # row of the ground
-        background: np.ndarray, # (H, W, 3) float32
-       ) -> np.ndarray: # (T, H, W, 3) uint8
-    "Film a person who does one thing."
+def act(person: Person, move: Motion, cycles: np.ndarray, x: np.ndarray, ground: float,
+        background: np.ndarray) -> np.ndarray:
+    """Film a person who does one thing.
+
+    person, move, cycles: (T,) phase of the motion
+    x: (T,) column of the pelvis, or of the feet if the person stays
+    ground: row of the ground
+    background: (H, W, 3) float32
+    returns: (T, H, W, 3) uint8
+    """
     unit, a = person.body.height / 100, angles(move, cycles, person.amplitude)
     joints = skeleton(a, person.body)
-    if not move.travels: joints = {k: v - [0, 0, 1] * joints['ankle'].mean(1, keepdims=True) for k, v in joints.items()}
+    if not move.travels:
+        joints = {k: v - [0, 0, 1] * joints['ankle'].mean(1, keepdims=True) for k, v in joints.items()}
     seen = project(joints, person.way * move.yaw, unit, x + person.way * unit * a['surge'], ground)
-    return film(background, seen, person.body, person.look, person.way * np.sin(np.radians(move.yaw)), person.lamp)
+    return film(background, seen, person.body, person.look, person.way * np.sin(np.radians(move.yaw)),
+                person.lamp)
 
-def render_weizmann(take: Take) -> np.ndarray: # (frames, 144, 180, 3) uint8
-    "The frames of a take of weizmann-s or of crowd-s."
+def render_weizmann(take: Take) -> np.ndarray:
+    """The frames of a take of weizmann-s or of crowd-s.
+
+    returns: (frames, 144, 180, 3) uint8
+    """
     who, move = take.factors['subject'], MOTIONS[take.factors['action']]
     person = weizmann_person(who) if who in LOOKS else stranger(int(who[1:]))
     rng, (W, H) = np.random.default_rng(take.seed), take.size
     cycles = rng.random() + person.pace * np.arange(take.frames) / move.period
-    if move.once: cycles = np.linspace(0, 1, take.frames)
+    if move.once:
+        cycles = np.linspace(0, 1, take.frames)
     x = np.full(take.frames, W / 2 + rng.uniform(-9, 9))
-    if move.travels: x = np.linspace(16, W - 16, take.frames)[::person.way]
+    if move.travels:
+        x = np.linspace(16, W - 16, take.frames)[::person.way]
     place = backdrop(person.look, take.size, rng_of(take.set, who, 'place'))
     return sensor(act(person, move, cycles, x, H - 10, place), rng)
 
 # %% ../nbs/04_figures.ipynb #d90f3e55
-def stranger(number: int) -> Person: # 1, 2, ...
-    "A person of crowd-s."
+def stranger(number: int) -> Person:
+    """A person of crowd-s.
+
+    number: 1, 2, ...
+    """
     rng = rng_of('crowd-s', number)
     look = lambda part: getattr(LOOKS[[*LOOKS][rng.integers(len(LOOKS))]], part)
-    shirt, trousers, shoes, wall, ground = ('#' + ''.join(f'{v:02x}' for v in rng.integers(16, 250, 3)) for _ in range(5))
-    sleeve, legs = rng.choice([shirt, '']), rng.choice(['long', 'long', 'shorts', 'skirt'])
-    body = Body(rng.uniform(91, 106), rng.uniform(.88, 1.26), head=rng.uniform(7.2, 8.9), shoulders=rng.uniform(9.5, 12.7),
+    shirt, trousers, shoes, wall, ground = ('#' + ''.join(f'{v:02x}' for v in rng.integers(16, 250, 3))
+                                            for _ in range(5))
+    sleeve = rng.choice([shirt, ''])
+    legs = rng.choice(['long', 'long', 'shorts', 'skirt'])
+    body = Body(rng.uniform(91, 106), rng.uniform(.88, 1.26), head=rng.uniform(7.2, 8.9),
+                shoulders=rng.uniform(9.5, 12.7),
                 hips=rng.uniform(5, 6.4), torso=rng.uniform(27.5, 31))
-    return Person(body, Look(look('skin'), look('hair'), look('style'), shirt, sleeve, trousers, legs, shoes, wall, ground, look('place')),
-                  rng.uniform(.87, 1.13), rng.uniform(.9, 1.1), int(rng.choice([-1, 1])), int(rng.choice([-1, 1])))
+    return Person(body, Look(look('skin'), look('hair'), look('style'), shirt, sleeve, trousers, legs, shoes,
+                             wall, ground, look('place')),
+                  rng.uniform(.87, 1.13), rng.uniform(.9, 1.1), int(rng.choice([-1, 1])),
+                  int(rng.choice([-1, 1])))
 
-def crowd_takes(people: int = 100) -> list[Take]: # at most 999
-    "Recordings of the first people of the crowd, each doing all ten actions."
+def crowd_takes(people: int = 100) -> list[Take]:
+    """Recordings of the first people of the crowd, each doing all ten actions.
+
+    people: at most 999
+    """
     length = lambda a, n: round(MEAN_FRAMES[a]*rng_of('crowd-s', n, a, 'frames').uniform(.82, 1.2))
-    return [Take('crowd-s', f'{a}/p{n:03}_{a}.avi', length(a, n), 25, (180, 144), {'subject': f'p{n:03}', 'action': a},
+    return [Take('crowd-s', f'{a}/p{n:03}_{a}.avi', length(a, n), 25, (180, 144),
+                 {'subject': f'p{n:03}', 'action': a},
                  seed_of('crowd-s', n, a)) for a in MEAN_FRAMES for n in range(1, people + 1)]
 
 # %% ../nbs/04_figures.ipynb #4cb3c855
 KTH_MOTIONS = {
-    'boxing': motion(18, 66, arm='0:28 30:86 70:24', elbow='0:112 30:2 70:118', arm_out='0:8', hip='0:24', hipL='0:-6',
+    'boxing': motion(18, 66, arm='0:28 30:86 70:24', elbow='0:112 30:2 70:118', arm_out='0:8', hip='0:24',
+                     hipL='0:-6',
                      knee='0:26 50:20', twist='30:22 80:-22', lean='0:6 30:10'),
     'handclapping': motion(16, 6, lag=0., arm='0:34 50:40', elbow='0:48 50:44', arm_out='0:8 50:44',
                            elbow_out='0:-52 50:30', hip_out='0:5'),
-    'handwaving': motion(26, 0, lag=0., arm_out='0:40 50:172', elbow_out='12:-6 62:14', hip_out='0:5', arm='0:6'),
-    'jogging': motion(19, 82, True, hip='0:32 48:-22', knee='4:16 16:30 40:10 72:92', foot='2:10 12:0 36:-4 54:-54 86:6',
+    'handwaving': motion(26, 0, lag=0., arm_out='0:40 50:172', elbow_out='12:-6 62:14', hip_out='0:5',
+                         arm='0:6'),
+    'jogging': motion(19, 82, True, hip='0:32 48:-22', knee='4:16 16:30 40:10 72:92',
+                      foot='2:10 12:0 36:-4 54:-54 86:6',
                       arm='0:-40 50:32', elbow='0:80 50:88', lean='0:8', twist='0:-10 50:10',
                       lift='0:1.5 12:0 38:0 46:2.5 50:1.5 62:0 88:0 96:2.5'),
     'running': MOTIONS['run'],
     'walking': MOTIONS['walk'],
 }
-SCENARIOS = {'d1': 'outdoors', 'd2': 'outdoors, scale varies', 'd3': 'outdoors, other clothes', 'd4': 'indoors'}
+SCENARIOS = {'d1': 'outdoors', 'd2': 'outdoors, scale varies', 'd3': 'outdoors, other clothes',
+             'd4': 'indoors'}
 
 # %% ../nbs/04_figures.ipynb #046f74f7
-def grey(level): # 0 .. 255
-    "A grey as '#rrggbb'."
+def grey(level):
+    """A grey as '#rrggbb'.
+
+    level: 0 .. 255
+    """
     return '#' + 3 * f'{int(level):02x}'
 
-def kth_look(n: int, scenario: str, rng: np.random.Generator) -> Look: # n: 0 .. 24
-    "Clothes and place of a person of kth-s."
-    levels, styles = (14, 52, 88, 250), ('short', 'long', 'cap', 'afro', 'bald', 'tail', 'beard', 'bun')
+def kth_look(n: int, scenario: str, rng: np.random.Generator) -> Look:
+    """Clothes and place of a person of kth-s.
+
+    n: 0 .. 24
+    """
+    levels = 14, 52, 88, 250
+    styles = 'short', 'long', 'cap', 'afro', 'bald', 'tail', 'beard', 'bun'
     style = styles[(n + n // 4) % 8]
-    skin, hair = (112, 84, 126, 98, 66)[n % 5] + rng.uniform(-8, 8), (20, 60, 235, 40, 100)[(n + n // 5) % 5]
-    shirt, trousers, sleeves = levels[n % 4], levels[(n % 4 + 1 + n // 4 % 3) % 4], n % 3 != 1
+    skin = (112, 84, 126, 98, 66)[n % 5] + rng.uniform(-8, 8)
+    hair = (20, 60, 235, 40, 100)[(n + n // 5) % 5]
+    shirt = levels[n % 4]
+    trousers = levels[(n % 4 + 1 + n // 4 % 3) % 4]
+    sleeves = n % 3 != 1
     legs = 'skirt' if style in ('long', 'tail', 'bun') and n % 2 else 'shorts' if n % 5 == 2 else 'long'
-    wall, ground, place, horizon = rng.uniform(168, 186), rng.uniform(142, 158), 'plain', .70
-    if scenario == 'd3': shirt, trousers, sleeves, legs = levels[(n + 2) % 4], levels[(n + 1) % 4], True, 'coat'
-    if scenario == 'd4': wall, ground, place, horizon = 176, 92, 'panels', .80
-    return Look(grey(skin), grey(hair), style, grey(shirt), grey(shirt) if sleeves else '', grey(trousers), legs,
+    wall = rng.uniform(168, 186)
+    ground = rng.uniform(142, 158)
+    place = 'plain'
+    horizon = .70
+    if scenario == 'd3':
+        shirt = levels[(n + 2) % 4]
+        trousers = levels[(n + 1) % 4]
+        sleeves = True
+        legs = 'coat'
+    if scenario == 'd4':
+        wall, ground, place, horizon = 176, 92, 'panels', .80
+    return Look(grey(skin), grey(hair), style, grey(shirt), grey(shirt) if sleeves else '', grey(trousers),
+                legs,
                 grey(30), grey(wall), grey(ground), place, horizon)
 
-def kth_person(number: int, # 1 .. 25
-               scenario: str, # d1, d2, d3 or d4
-              ) -> Person:
-    "A person of kth-s in the clothes and the place of a scenario."
+def kth_person(number: int, scenario: str) -> Person:
+    """A person of kth-s in the clothes and the place of a scenario.
+
+    number: 1 .. 25
+    scenario: d1, d2, d3 or d4
+    """
     rng = rng_of('kth-s', 'person', number)
     pace, amplitude = rng.uniform(.87, 1.13), rng.uniform(.9, 1.1)
-    body = Body(rng.uniform(75, 84) * (.82 if scenario == 'd2' else 1), rng.uniform(.95, 1.3), head=rng.uniform(7.4, 9),
+    body = Body(rng.uniform(75, 84) * (.82 if scenario == 'd2' else 1), rng.uniform(.95, 1.3),
+                head=rng.uniform(7.4, 9),
                 shoulders=rng.uniform(9.6, 12.4), hips=rng.uniform(5, 6.2), torso=rng.uniform(27.5, 30.5))
-    return Person(body, kth_look(number - 1, scenario, rng), pace, amplitude, lamp=-1 if scenario == 'd4' else 1)
+    return Person(body, kth_look(number - 1, scenario, rng), pace, amplitude, lamp=-1 if scenario == 'd4'
+                  else 1)
 
 # %% ../nbs/04_figures.ipynb #ffc40637
-PASSES = {'boxing': (3, 34), 'handclapping': (3, 34), 'handwaving': (3, 40), 'jogging': (2, 48), 'running': (3, 35),
+PASSES = {'boxing': (3, 34), 'handclapping': (3, 34), 'handwaving': (3, 40), 'jogging': (2, 48),
+          'running': (3, 35),
           'walking': (2, 66)} # sequences in a file and frames in a sequence, about
-GREY_SIZE = (160, 120) # width, height
+GREY_SIZE = 160, 120 # width, height
 
-def spans(action: str, rng: np.random.Generator) -> tuple: # (first, last) from 1, inclusive
-    "The sequences of a file: parts of one performance, or passes with the time between them out of sight."
+def spans(action: str, rng: np.random.Generator) -> tuple:
+    """The sequences of a file: parts of one performance, or passes with the time between them out of sight.
+
+    returns: (first, last) from 1, inclusive
+    """
     count, mean = PASSES[action]
-    if count > 2: count += rng.choice([-1, 0, 0, 0, 1])
+    if count > 2:
+        count += rng.choice([-1, 0, 0, 0, 1])
     out, t = [], 1
     for _ in range(count):
         n = int(mean * rng.uniform(.95, 1.15))
-        away = int(np.ceil(n * 36 / (GREY_SIZE[0] - 16))) if KTH_MOTIONS[action].travels else 0 # 36 pixels further
+        # 36 pixels further
+        away = int(np.ceil(n * 36 / (GREY_SIZE[0] - 16))) if KTH_MOTIONS[action].travels else 0
         t += away if out else away // 3
         out.append((t, t + n - 1))
         t += n + away
     return tuple(out)
 
 # %% ../nbs/04_figures.ipynb #9e56f13c
-def kth_takes(persons=None, # numbers; None = 1 .. 25
-              actions=None, # names; None = all 6
-              scenarios=None, # None = d1 .. d4
-             ) -> list[Take]:
-    "The recordings of kth-s: 25 persons x 6 actions x 4 scenarios less one, 160x120, 25 frames a second."
+def kth_takes(persons=None, actions=None, scenarios=None) -> list[Take]:
+    """The recordings of kth-s: 25 persons x 6 actions x 4 scenarios less one, 160x120, 25 frames a second.
+
+    persons: numbers; None = 1 .. 25
+    actions: names; None = all 6
+    scenarios: None = d1 .. d4
+    """
     def take(p, a, d):
         seed = seed_of('kth-s', p, a, d)
         s = spans(a, np.random.default_rng(seed))
         return Take('kth-s', f'{a}/person{p:02}_{a}_{d}_uncomp.avi', s[-1][1] + 3, 25, GREY_SIZE,
                     {'subject': f'person{p:02}', 'action': a, 'scenario': d}, seed, s)
-    return [take(p, a, d) for a in actions or KTH_MOTIONS for p in persons or range(1, 26) for d in scenarios or SCENARIOS
+    return [take(p, a, d) for a in actions or KTH_MOTIONS for p in persons or range(1, 26) for d in scenarios
+            or SCENARIOS
             if (p, a, d) != (13, 'handclapping', 'd3')]
 
 # %% ../nbs/04_figures.ipynb #a5ff6da7
-def zoom(frames: np.ndarray, # (T, H, W, 3) uint8
-         factor: np.ndarray, # (T,) at least 1
-        ) -> np.ndarray: # (T, H, W, 3) uint8
-    "Enlarge each frame around a point 8 pixels above the middle of its lower edge."
+def zoom(frames: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Enlarge each frame around a point 8 pixels above the middle of its lower edge.
+
+    frames: (T, H, W, 3) uint8
+    factor: (T,) at least 1
+    returns: (T, H, W, 3) uint8
+    """
     T, H, W, _ = frames.shape
     out = np.empty_like(frames)
     for t, z in enumerate(factor):
-        box = ((W - W / z) / 2, (H - 8) * (1 - 1 / z), (W + W / z) / 2, H - 8 + 8 / z)
+        box = (W - W / z) / 2, (H - 8) * (1 - 1 / z), (W + W / z) / 2, H - 8 + 8 / z
         out[t] = np.asarray(Image.fromarray(frames[t]).resize((W, H), Image.Resampling.BILINEAR, box))
     return out
 
 # %% ../nbs/04_figures.ipynb #ddbf4cc8
-def render_kth(take: Take) -> np.ndarray: # (frames, 120, 160, 3) uint8
-    "The frames of a take of kth-s."
-    number, move, scenario = int(take.factors['subject'][-2:]), KTH_MOTIONS[take.factors['action']], take.factors['scenario']
-    rng, (W, H), t = rng_of(take.seed, 'pixels'), take.size, np.arange(take.frames)
+def render_kth(take: Take) -> np.ndarray:
+    """The frames of a take of kth-s.
+
+    returns: (frames, 120, 160, 3) uint8
+    """
+    number = int(take.factors['subject'][-2:])
+    move = KTH_MOTIONS[take.factors['action']]
+    scenario = take.factors['scenario']
+    rng = rng_of(take.seed, 'pixels')
+    W, H = take.size
+    t = np.arange(take.frames)
     person = replace(kth_person(number, scenario), way=int(rng.choice([-1, 1])))
-    place = backdrop(person.look, take.size, rng_of('kth-s', number, 'indoors' if scenario == 'd4' else 'outdoors'))
-    cycles, spot, frames = rng.random() + person.pace * t / move.period, W / 2 + rng.uniform(-12, 12), []
+    place = backdrop(person.look, take.size,
+                     rng_of('kth-s', number, 'indoors' if scenario == 'd4' else 'outdoors'))
+    cycles = rng.random() + person.pace * t / move.period
+    spot = W / 2 + rng.uniform(-12, 12)
+    frames = []
     turns = [(a[1] + b[0]) // 2 for a, b in zip(take.sequences, take.sequences[1:])] if move.travels else []
     for i, now in enumerate(np.split(t, turns)):
         way, (first, last) = person.way * (-1)**i, take.sequences[i]
@@ -569,10 +737,14 @@ def render_kth(take: Take) -> np.ndarray: # (frames, 120, 160, 3) uint8
         x = crossing if move.travels else np.full(len(now), spot)
         frames.append(act(replace(person, way=way), move, cycles[now], x, H - 8, place))
     frames = np.concatenate(frames)
-    if scenario == 'd2': frames = zoom(frames, 1.15 + .15 * np.sin(2 * np.pi * (t / 70 + rng.random())))
+    if scenario == 'd2':
+        frames = zoom(frames, 1.15 + .15 * np.sin(2 * np.pi * (t / 70 + rng.random())))
     return sensor(frames, rng, grey=True)
 
-def render(take: Take, # of weizmann-s or kth-s; KeyError for another set
-          ) -> np.ndarray: # (T, H, W, 3) uint8
-    "The frames of a take: the same take gives the same bytes."
+def render(take: Take) -> np.ndarray:
+    """The frames of a take: the same take gives the same bytes.
+
+    take: of weizmann-s or kth-s; KeyError for another set
+    returns: (T, H, W, 3) uint8
+    """
     return {'weizmann-s': render_weizmann, 'crowd-s': render_weizmann, 'kth-s': render_kth}[take.set](take)

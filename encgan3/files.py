@@ -19,20 +19,29 @@ MACHINE = re.sub(r'[^A-Za-z0-9]+', '', platform.node())
 
 def flush(path: Path):
     "Wait until a file or folder is on the disk."
-    if os.name != 'posix' and Path(path).is_dir(): return # only POSIX can flush a folder
+    if os.name != 'posix' and Path(path).is_dir():
+        return # only POSIX can flush a folder
     handle = os.open(path, os.O_RDONLY)
-    try: os.fsync(handle)
-    finally: os.close(handle)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
-def passing(path: Path, kind: str = 'part') -> str: # part: being written; old: about to be replaced
-    "Beginning of a passing name beside `path`, whose folder is made."
+def passing(path: Path, kind: str = 'part') -> str:
+    """Beginning of a passing name beside `path`, whose folder is made.
+
+    kind: part, being written; old, about to be replaced
+    """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     return f'.{kind}-{MACHINE}-{os.getpid()}-'
 
 @contextmanager
-def replacing(path: str | os.PathLike, # the file to be
-             ) -> Iterator[Path]: # a passing file beside it, of the same suffix
-    "Write a file whole or not at all."
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Write a file whole or not at all.
+
+    path: the file to be
+    returns: a passing file beside it, of the same suffix
+    """
     path = Path(path)
     handle, name = tempfile.mkstemp(prefix=passing(path), suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -42,53 +51,82 @@ def replacing(path: str | os.PathLike, # the file to be
         flush(name)
         os.replace(name, path)
         flush(path.parent)
-    finally: Path(name).unlink(missing_ok=True)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 # %% ../nbs/02_files.ipynb #88c064ac
 @contextmanager
-def new_folder(path: str | os.PathLike, # the folder to be
-              ) -> Iterator[Path]: # a passing folder beside it
-    "Write a folder whole or not at all."
+def new_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Write a folder whole or not at all.
+
+    path: the folder to be
+    returns: a passing folder beside it
+    """
     path = Path(path)
     temporary = Path(tempfile.mkdtemp(prefix=passing(path), dir=path.parent))
     aside = path.parent/f'{passing(path, "old")}{path.name}'
     try:
         yield temporary
         os.chmod(temporary, 0o755) # mkdtemp's folders are private
-        for file in (*temporary.iterdir(), temporary): flush(file)
-        if path.exists(): os.replace(path, aside)
+        for file in (*temporary.iterdir(), temporary):
+            flush(file)
+        if path.exists():
+            os.replace(path, aside)
         os.replace(temporary, path)
         flush(path.parent)
     finally:
-        if aside.exists() and not path.exists(): os.replace(aside, path)
-        for left in (temporary, aside): shutil.rmtree(left, ignore_errors=True)
+        if aside.exists() and not path.exists():
+            os.replace(aside, path)
+        for left in (temporary, aside):
+            shutil.rmtree(left, ignore_errors=True)
 
 # %% ../nbs/02_files.ipynb #290eebe4
 @contextmanager
-def locked(path: str | os.PathLike, # lock file
-           wait: float = .5, # seconds to wait for another process that holds it; inf: as long as it takes
-          ) -> Iterator[bool]: # is it mine?
-    "Hold a lock file, or learn that another process holds it."
+def locked(path: str | os.PathLike, wait: float = .5) -> Iterator[bool]:
+    """Hold a lock file, or learn that another process holds it.
+
+    path: lock file
+    wait: seconds to wait for another process that holds it; inf: as long as it takes
+    returns: is it mine?
+    """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, timeout=-1 if wait == float('inf') else wait)
-    try: lock.acquire(poll_interval=.05)
-    except Timeout: pass
-    try: yield lock.is_locked
-    finally: lock.release() # does nothing where it isn't held
+    try:
+        lock.acquire(poll_interval=.05)
+    except Timeout:
+        pass
+    try:
+        yield lock.is_locked
+    finally:
+        lock.release() # does nothing where it isn't held
 
-def is_held(path: str | os.PathLike) -> bool: # lock file
-    "Does a process hold this lock?"
-    if not Path(path).exists(): return False
-    with locked(path, wait=0) as free: return not free
+def is_held(path: str | os.PathLike) -> bool:
+    """Does a process hold this lock?
+
+    path: lock file
+    """
+    if not Path(path).exists():
+        return False
+    with locked(path, wait=0) as free:
+        return not free
 
 # %% ../nbs/02_files.ipynb #cba6bcea
 PASSING = re.compile(r'\.(part|old)-([A-Za-z0-9]*)-(\d+)-(.+)')
 
-def sweep(folder: str | os.PathLike): # one in which `replacing` and `new_folder` write
-    "Clear away what dead processes of this machine left in a folder; an old folder without a successor comes back."
+def sweep(folder: str | os.PathLike):
+    """Clear away what dead processes of this machine left in a folder.
+
+    An old folder without a successor comes back.
+
+    folder: one in which `replacing` and `new_folder` write
+    """
     for path in Path(folder).glob('.*-*-*-*'):
         found = PASSING.fullmatch(path.name)
-        if not found or found[2] != MACHINE or psutil.pid_exists(int(found[3])): continue
-        if found[1] == 'old' and not (path.parent/found[4]).exists(): os.replace(path, path.parent/found[4])
-        elif path.is_dir(): shutil.rmtree(path, ignore_errors=True)
-        else: path.unlink(missing_ok=True)
+        if not found or found[2] != MACHINE or psutil.pid_exists(int(found[3])):
+            continue
+        if found[1] == 'old' and not (path.parent/found[4]).exists():
+            os.replace(path, path.parent/found[4])
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -11,23 +11,32 @@ from torch import Tensor, cat, nn
 from .streams import Parts, SpatialStream, TemporalStream, VideoStream, begun, draw_seed
 
 # %% ../nbs/11_g3.ipynb #14ffa4b7
-def fuse(s: Tensor | None, # content, (B, C, H, W), or None: stream off
-         t: Tensor | None, # motion, (B, C, T), or None: stream off
-         v: Tensor | None, # video, (B, C, T, H, W), or None: motion alone
-        ) -> Tensor: # (B, 2C, T, H, W), or (B, C, T, H, W) without content
-    "Add the motion at every pixel, then lay the content of every frame beside it (channels first)."
-    if t is not None: v = t[..., None, None] if v is None else v + t[..., None, None]
-    if s is None: return v
-    v, s = v.permute(0, 2, 3, 4, 1), s.permute(0, 2, 3, 1)[:, None] # channels last: how v is stored, so cat needs no copies
+def fuse(s: Tensor | None, t: Tensor | None, v: Tensor | None) -> Tensor:
+    """Add the motion at every pixel, then lay the content of every frame beside it (channels first).
+
+    s: content, (B, C, H, W), or None: stream off
+    t: motion, (B, C, T), or None: stream off
+    v: video, (B, C, T, H, W), or None: motion alone
+    returns: (B, 2C, T, H, W), or (B, C, T, H, W) without content
+    """
+    if t is not None:
+        v = t[..., None, None] if v is None else v + t[..., None, None]
+    if s is None:
+        return v
+    # channels last: how v is stored, so cat needs no copies
+    v, s = v.permute(0, 2, 3, 4, 1), s.permute(0, 2, 3, 1)[:, None]
     return cat([s.expand(-1, v.shape[1], -1, -1, -1), v], -1).permute(0, 4, 1, 2, 3)
 
 # %% ../nbs/11_g3.ipynb #5ad517b4
 class G3(nn.Module):
     "One G3 module: the three streams grow, and the video stream reads all three."
-    def __init__(self, content: int, motion: int, video: int, # channels that come in, one number a stream
-                 out: int, # channels of each stream that go out, before the fusion
-                 time: tuple, space: tuple, # kernel, stride, padding along time and along space
-                 spatial: bool = True, temporal: bool = True): # Table 4: has it G_S, has it G_T
+    def __init__(self, content: int, motion: int, video: int, out: int, time: tuple, space: tuple,
+                 spatial: bool = True, temporal: bool = True):
+        """content, motion, video: channels that come in, one number a stream
+        out: channels of each stream that go out, before the fusion
+        time, space: kernel, stride, padding along time and along space
+        spatial, temporal: Table 4: has it G_S, has it G_T
+        """
         super().__init__()
         seed = draw_seed()
         self.S = begun(seed, 'S', SpatialStream, content, out, space) if spatial else None
@@ -35,7 +44,8 @@ class G3(nn.Module):
         self.V = begun(seed, 'V', VideoStream, video, out, time, space)
         self.width = out*(1 + spatial) # channels of the fused video
 
-    def forward(self, x: Parts, first=None) -> Parts: # see VideoStream
+    def forward(self, x: Parts, first=None) -> Parts:
+        "x, first: see VideoStream"
         s = self.S(x.s) if self.S else None
         t = self.T(x.t) if self.T else None
         return Parts(s, t, self.V(x, first))

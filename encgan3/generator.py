@@ -22,13 +22,14 @@ from .streams import DOUBLE, KEEP, START, Parts, begun, draw_seed, fold_frames, 
 
 # %% ../nbs/13_generator.ipynb #eea0fd7c
 MODULES = {32: 4, 64: 5, 128: 6} # frame size in pixels -> G3 modules
-WIDTH = (8, 8, 4, 2, 1, .5) # channels of module i, in units of `ch`
-TIME = (START, DOUBLE, DOUBLE, KEEP, KEEP, KEEP) # how time grows in module i
+WIDTH = 8, 8, 4, 2, 1, .5 # channels of module i, in units of `ch`
+TIME = START, DOUBLE, DOUBLE, KEEP, KEEP, KEEP # how time grows in module i
 SPACE = (START,) + 5*(DOUBLE,) # how a frame grows in module i
 
 def modules(size: int) -> int:
     "Number of G3 modules that make frames of `size` pixels; InputError for a size that no preset has."
-    if size not in MODULES: raise InputError(f'size={size!r}: no generator of this size; choose one of {sorted(MODULES)}')
+    if size not in MODULES:
+        raise InputError(f'size={size!r}: no generator of this size; choose one of {sorted(MODULES)}')
     return MODULES[size]
 
 # %% ../nbs/13_generator.ipynb #0c5d2040
@@ -37,10 +38,13 @@ def attention_at(size: int) -> int:
     return min(4, modules(size) - 1)
 
 # %% ../nbs/13_generator.ipynb #63aca738
-def join_codes(zx: Tensor, # content code, (B, content)
-               zv: Tensor, # motion code, (B, motion, L)
-              ) -> Parts: # what the first module reads
-    "The content code at every step, beside the motion code."
+def join_codes(zx: Tensor, zv: Tensor) -> Parts:
+    """The content code at every step, beside the motion code.
+
+    zx: content code, (B, content)
+    zv: motion code, (B, motion, L)
+    returns: what the first module reads
+    """
     return Parts(zx[..., None, None], zv, None)
 
 # %% ../nbs/13_generator.ipynb #17f3a5d2
@@ -51,10 +55,14 @@ class Colours(nn.Conv2d):
     def forward(self, x: Parts) -> Tensor:
         beside, frame = 0 if x.s is None else x.s.shape[1], x.v.shape[3:]
         weight = self.weight[:, beside:]
-        mirrored = weight.transpose(0, 1).flip(2, 3) # as a transposed convolution: the same, with a faster gradient of the weights
-        y = unfold_frames(F.conv_transpose2d(fold_frames(x.v), mirrored, padding=1), len(x.v)) + self.bias[:, None, None, None]
-        if beside: y = y + F.conv2d(x.s, self.weight[:, :beside], padding=1)[:, :, None]
-        if x.t is None: return y
+        # as a transposed convolution: the same, with a faster gradient of the weights
+        mirrored = weight.transpose(0, 1).flip(2, 3)
+        y = (unfold_frames(F.conv_transpose2d(fold_frames(x.v), mirrored, padding=1), len(x.v))
+             + self.bias[:, None, None, None])
+        if beside:
+            y = y + F.conv2d(x.s, self.weight[:, :beside], padding=1)[:, :, None]
+        if x.t is None:
+            return y
         taps = einsum('bct,ock->botk', x.t, weight.flatten(2))
         reach = F.conv2d(taps.new_ones(1, 1, *frame), torch.eye(9).to(taps).view(9, 1, 3, 3), padding=1)[0]
         return y + einsum('botk,khw->bothw', taps, reach)
@@ -65,33 +73,49 @@ def modes(net: nn.Module) -> dict[nn.Module, bool]:
     return {m: m.training and '.parametrizations.' not in name for name, m in net.named_modules()}
 
 @contextmanager
-def repeating(training: dict[nn.Module, bool]): # modes of the run that is repeated
-    "Let a forward pass repeat an earlier one: in its modes, without running statistics or power iterations."
+def repeating(training: dict[nn.Module, bool]):
+    """Let a forward pass repeat an earlier one: in its modes, without running statistics or power iterations.
+
+    training: modes of the run that is repeated
+    """
     now = {m: m.training for m in training}
-    norms = [(m, m.momentum, m.num_batches_tracked) for m in training if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    for m, _, _ in norms: m.momentum, m.num_batches_tracked = 0., None
-    for m, mode in training.items(): m.training = mode
-    try: yield
+    norms = [(m, m.momentum, m.num_batches_tracked) for m in training
+             if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    for m, _, _ in norms:
+        m.momentum, m.num_batches_tracked = 0., None
+    for m, mode in training.items():
+        m.training = mode
+    try:
+        yield
     finally:
-        for m, momentum, count in norms: m.momentum, m.num_batches_tracked = momentum, count
-        for m, mode in now.items(): m.training = mode
+        for m, momentum, count in norms:
+            m.momentum, m.num_batches_tracked = momentum, count
+        for m, mode in now.items():
+            m.training = mode
 
 # %% ../nbs/13_generator.ipynb #48ca0fd3
 class Generator(nn.Module):
     "Content and motion codes -> clip in [-1, 1]; 16 frames for L = 1, and 4 more for each further step."
-    def __init__(self, size: int = 64, ch: int = 64, # pixels of a frame: 32, 64, 128; base width (G³AN: 64)
-                 content: int = 128, motion: int = 10, # length of zx, of one step of zv (G³AN: 128, 10)
-                 attention: bool | str = True, # F-SA (Table 3); 'g3an': with the axes swapped as released
-                 spatial: bool = True, temporal: bool = True): # G_S, G_T (Table 4)
+    def __init__(self, size: int = 64, ch: int = 64, content: int = 128, motion: int = 10,
+                 attention: bool | str = True, spatial: bool = True, temporal: bool = True):
+        """size, ch: pixels of a frame: 32, 64, 128; base width (G³AN: 64)
+        content, motion: length of zx, of one step of zv (G³AN: 128, 10)
+        attention: F-SA (Table 3); 'g3an': with the axes swapped as released
+        spatial, temporal: G_S, G_T (Table 4)
+        """
         super().__init__()
-        self.size, self.content, self.motion, seed = size, content, motion, draw_seed()
+        self.size = size
+        self.content = content
+        self.motion = motion
+        seed = draw_seed()
         widths, layers = (content, motion, content + motion), []
         for i in range(modules(size)):
             out = int(ch*WIDTH[i])
             layers.append(begun(seed, f'g3.{i}', G3, *widths, out, TIME[i], SPACE[i], spatial, temporal))
-            widths = (out, out, layers[-1].width)
+            widths = out, out, layers[-1].width
         self.g3, self.at = nn.ModuleList(layers), attention_at(size)
-        self.fsa = begun(seed, 'fsa', FSA, self.g3[self.at - 1].width, attention == 'g3an') if attention else None
+        self.fsa = (begun(seed, 'fsa', FSA, self.g3[self.at - 1].width, attention == 'g3an') if attention
+                    else None)
         self.to_rgb = begun(seed, 'to_rgb', Colours, widths[2])
         self.recompute = False # True: run each stage again in the backward pass, and keep less
 
@@ -99,8 +123,13 @@ class Generator(nn.Module):
         "Module i, with F-SA where it stands before it."
         return self.g3[i](x, self.fsa if i == self.at else None)
 
-    def forward(self, zx: Tensor, zv: Tensor) -> Tensor: # (B, content), (B, motion, L) -> (B, 3, 12 + 4L, size, size)
+    def forward(self, zx: Tensor, zv: Tensor) -> Tensor:
+        """zx, zv: (B, content), (B, motion, L)
+        returns: (B, 3, 12 + 4L, size, size)
+        """
         x = join_codes(zx, zv)
-        again = partial(checkpoint, use_reentrant=False, preserve_rng_state=False, context_fn=lambda: (nullcontext(), repeating(modes(self))))
-        for i in range(len(self.g3)): x = again(self.stage, i, x) if self.recompute else self.stage(i, x)
+        again = partial(checkpoint, use_reentrant=False, preserve_rng_state=False,
+                        context_fn=lambda: (nullcontext(), repeating(modes(self))))
+        for i in range(len(self.g3)):
+            x = again(self.stage, i, x) if self.recompute else self.stage(i, x)
         return self.to_rgb(x).tanh()

@@ -16,21 +16,25 @@ from .model import EncGAN3, checked, tensors_to_save
 # %% ../nbs/57_hires.ipynb #a2918bc3
 KEPT = 'content.', 'motion.', 'G.', 'average.' # networks that can take over tensors
 
-def grown(model: EncGAN3, # trained
-          seed: int = 0, # of the tensors that are new
-          **changes, # settings that differ, such as size=128 or motion=20
-         ) -> EncGAN3:
-    "A model with other settings that keeps every tensor that still fits; InputError for smaller frames."
+def grown(model: EncGAN3, seed: int = 0, **changes) -> EncGAN3:
+    """A model with other settings that keeps every tensor that still fits; InputError for smaller frames.
+
+    model: trained
+    seed: of the tensors that are new
+    changes: settings that differ, such as size=128 or motion=20
+    """
     old = model.knobs
     new = checked(asdict(old) | {'encoder_size': old.encoder_size or old.size} | changes)
-    if new.size < old.size: raise InputError(f'size={new.size}: smaller than {old.size}, a network can only grow')
+    if new.size < old.size:
+        raise InputError(f'size={new.size}: smaller than {old.size}, a network can only grow')
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made = EncGAN3(**asdict(new))
     fresh, state = made.state_dict(), tensors_to_save(model)
     state |= {key.replace('G.', 'average.', 1): value for key, value in state.items() if key.startswith('G.')}
     same_place = made.G.at == model.G.at
-    kept = {key: value for key, value in state.items() if key.startswith(KEPT) and (same_place or 'fsa' not in key)
+    kept = {key: value for key, value in state.items() if key.startswith(KEPT)
+            and (same_place or 'fsa' not in key)
             and key in fresh and fresh[key].shape == value.shape}
     made.load_state_dict(fresh | kept)
     return made

@@ -30,57 +30,73 @@ from .model import EncGAN3, check_codes
 from .show import difference_clip, gif, interleave, mp4, png, strip
 
 # %% ../nbs/56_latents.ipynb #bc07e994
-def film_pairs(pairs: list[tuple[str, str]], # (subject, action) of weizmann-s
-               size: int = 32, # of a frame, pixels
-               each: int = 1, # clips of a video, spread evenly
-              ) -> tuple[Tensor, list[dict]]: # clips, and the factors of each
-    "Second recordings of the stand-in, video by video in the order of the file names."
+def film_pairs(pairs: list[tuple[str, str]], size: int = 32, each: int = 1) -> tuple[Tensor, list[dict]]:
+    """Second recordings of the stand-in, video by video in the order of the file names.
+
+    pairs: (subject, action) of weizmann-s
+    size: of a frame, pixels
+    each: clips of a video, spread evenly
+    returns: clips, and the factors of each
+    """
     takes = [weizmann_takes([who], [what], again=True)[0] for who, what in pairs]
     with TemporaryDirectory() as here:
         films = write_standin('weizmann-s', Path(here)/'videos', takes, workers=0, progress=False)
         store = prepare('weizmann', films, Path(here)/'store', size=size, workers=0, progress=False)
-        chosen = [int(b + n*(2*k + 1)//(2*each)) for b, n in zip(store.begins, store.counts) for k in range(each)]
+        chosen = [int(b + n*(2*k + 1)//(2*each)) for b, n in zip(store.begins, store.counts)
+                  for k in range(each)]
         return store.clips(chosen), [store.factors(i) for i in chosen]
 
 # %% ../nbs/56_latents.ipynb #85d3f5a4
-def codes_of(model: EncGAN3,
-             clip: Tensor, # (B, 3, T, H, W) in [-1, 1]
-            ) -> tuple[Tensor, Tensor]: # zx, (B, content), and zv, (B, motion, L)
-    "The codes to edit: the means of both posteriors."
+def codes_of(model: EncGAN3, clip: Tensor) -> tuple[Tensor, Tensor]:
+    """The codes to edit: the means of both posteriors.
+
+    model, clip: (B, 3, T, H, W) in [-1, 1]
+    returns: zx, (B, content), and zv, (B, motion, L)
+    """
     q = model.encode(clip)
     return q.zx.mean, q.zv.mean
 
 # %% ../nbs/56_latents.ipynb #59050eb6
-def grid(model: EncGAN3,
-         contents: Tensor, # N clips; their first frames say who and where
-         motions: Tensor, # M clips; they say what is done
-        ) -> Tensor: # N*M clips, row by row: clip i*M + j has content i and motion j
-    "Each content code with each motion code (Fig. 3a)."
+def grid(model: EncGAN3, contents: Tensor, motions: Tensor) -> Tensor:
+    """Each content code with each motion code (Fig. 3a).
+
+    model, contents: N clips; their first frames say who and where
+    motions: M clips; they say what is done
+    returns: N*M clips, row by row: clip i*M + j has content i and motion j
+    """
     zx, zv = model.encode(contents).zx.mean, model.encode(motions).zv.mean
     return model.decode(zx.repeat_interleave(len(zv), 0), zv.repeat(len(zx), 1, 1))
 
 # %% ../nbs/56_latents.ipynb #d18222d0
-def swap_grid(model: EncGAN3,
-              contents: Tensor, # N clips
-              motions: Tensor, # M clips
-             ) -> Tensor: # (N + 1)*(M + 1) clips, row by row, to show in M + 1 columns
-    "A grid, with the real motion sources above it and the frames that gave the content at its left."
+def swap_grid(model: EncGAN3, contents: Tensor, motions: Tensor) -> Tensor:
+    """A grid, with the real motion sources above it and the frames that gave the content at its left.
+
+    model, contents: N clips
+    motions: M clips
+    returns: (N + 1)*(M + 1) clips, row by row, to show in M + 1 columns
+    """
     made = grid(model, contents, motions).unflatten(0, (len(contents), len(motions)))
     still = contents[:, None, :, :1].to(made).expand(-1, -1, -1, made.shape[3], -1, -1)
     top = cat([torch.ones_like(motions[:1]), motions]).to(made)
     return cat([top[None], cat([still, made], 1)]).flatten(0, 1)
 
 # %% ../nbs/56_latents.ipynb #4cbd4ca6
-def energy(clip: Tensor) -> Tensor: # (B, H*W), of length 1
-    "Where a clip moves: the mean size of its difference maps at each pixel."
+def energy(clip: Tensor) -> Tensor:
+    """Where a clip moves: the mean size of its difference maps at each pixel.
+
+    returns: (B, H*W), of length 1
+    """
     return normalize(differences(clip).abs().mean((1, 2)).flatten(1), dim=1)
 
-def inherited(made: Tensor, # N*M clips of `grid`
-              contents: Tensor, # the N real clips
-              motions: Tensor, # the M real clips
-              swaps: bool = False, # both are the same clips: leave out the diagonal, which holds reconstructions
-             ) -> dict: # shares from 0 to 1; chance is 1/N and 1/M
-    "How many clips of a grid are nearest to their own sources, in the first frame and in where they move."
+def inherited(made: Tensor, contents: Tensor, motions: Tensor, swaps: bool = False) -> dict:
+    """How many clips of a grid are nearest to their own sources, in the first frame and in where they move.
+
+    made: N*M clips of `grid`
+    contents: the N real clips
+    motions: the M real clips
+    swaps: both are the same clips: leave out the diagonal, which holds reconstructions
+    returns: shares from 0 to 1; chance is 1/N and 1/M
+    """
     k = arange(len(made), device=made.device)
     who = cdist(made[:, :, 0].flatten(1), contents[:, :, 0].flatten(1).to(made)).argmin(1)
     what = (energy(made) @ energy(motions.to(made)).T).argmax(1)
@@ -89,85 +105,123 @@ def inherited(made: Tensor, # N*M clips of `grid`
     return {name: hits[counted].float().mean().item() for name, hits in right.items()}
 
 # %% ../nbs/56_latents.ipynb #4f90066c
-def weigh(codes_a: tuple[Tensor, Tensor], # zx and zv of one clip or a batch
-          codes_b: tuple[Tensor, Tensor], # of as many clips
-          content: tuple[float, float], # weights of the two content codes
-          motion: tuple[float, float], # weights of the two motion codes
-         ) -> tuple[Tensor, Tensor]: # zx, zv
-    "Weighted sums of two clips' codes; InputError if the motions have different lengths."
+def weigh(codes_a: tuple[Tensor, Tensor], codes_b: tuple[Tensor, Tensor], content: tuple[float, float],
+          motion: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """Weighted sums of two clips' codes; InputError if the motions have different lengths.
+
+    codes_a: zx and zv of one clip or a batch
+    codes_b: of as many clips
+    content: weights of the two content codes
+    motion: weights of the two motion codes
+    returns: zx, zv
+    """
     steps = [codes[1].shape[2] for codes in (codes_a, codes_b)]
-    if steps[0] != steps[1]: raise InputError(f'motion codes have {steps[0]} and {steps[1]} steps: make them equally long with lengthen')
+    if steps[0] != steps[1]:
+        raise InputError(f'motion codes have {steps[0]} and {steps[1]} steps: '
+                         'make them equally long with lengthen')
     return tuple(u*a + v*b for a, b, (u, v) in zip(codes_a, codes_b, (content, motion)))
 
-def add(codes_a: tuple[Tensor, Tensor], codes_b: tuple[Tensor, Tensor],
-        weight_a: float = 1, weight_b: float = 1, # 1, 1: the paper's sum; 1, -1: the difference
-       ) -> tuple[Tensor, Tensor]: # zx, zv
-    "The sum of two clips' codes (Fig. 3b)."
+def add(codes_a: tuple[Tensor, Tensor], codes_b: tuple[Tensor, Tensor], weight_a: float = 1,
+        weight_b: float = 1) -> tuple[Tensor, Tensor]:
+    """The sum of two clips' codes (Fig. 3b).
+
+    codes_a, codes_b, weight_a, weight_b: 1, 1: the paper's sum; 1, -1: the difference
+    returns: zx, zv
+    """
     return weigh(codes_a, codes_b, (weight_a, weight_b), (weight_a, weight_b))
 
 # %% ../nbs/56_latents.ipynb #922b61e6
-def sum_rows(model: EncGAN3,
-             clip_a: Tensor, clip_b: Tensor, # as many clips each
-             weight_a: float = 1, weight_b: float = 1, # as in `add`
-            ) -> Tensor: # three clips a pair: both reconstructions, and the decoded sum of their codes
-    "The three rows of Fig. 3b."
+def sum_rows(model: EncGAN3, clip_a: Tensor, clip_b: Tensor, weight_a: float = 1,
+             weight_b: float = 1) -> Tensor:
+    """The three rows of Fig. 3b.
+
+    model, clip_a, clip_b: as many clips each
+    weight_a, weight_b: as in `add`
+    returns: three clips a pair: both reconstructions, and the decoded sum of their codes
+    """
     a, b = codes_of(model, clip_a), codes_of(model, clip_b)
     return interleave(*(model.decode(*codes) for codes in (a, b, add(a, b, weight_a, weight_b))))
 
 # %% ../nbs/56_latents.ipynb #f7f3b9de
-def mix(codes_a: tuple[Tensor, Tensor], codes_b: tuple[Tensor, Tensor],
-        content: float = 0., motion: float = 0., # 0: of a; 1: of b
-       ) -> tuple[Tensor, Tensor]: # zx, zv
-    "Codes on the line from a to b, content and motion separately."
+def mix(codes_a: tuple[Tensor, Tensor], codes_b: tuple[Tensor, Tensor], content: float = 0.,
+        motion: float = 0.) -> tuple[Tensor, Tensor]:
+    """Codes on the line from a to b, content and motion separately.
+
+    codes_a, codes_b, content, motion: 0: of a; 1: of b
+    returns: zx, zv
+    """
     return weigh(codes_a, codes_b, (1 - content, content), (1 - motion, motion))
 
-def interpolate(model: EncGAN3,
-                clip_a: Tensor, clip_b: Tensor, # as many clips each
-                n: int = 5, # steps, both ends included
-                content: float = 1., motion: float = 1., # how far each code goes; 0: it stays a's
-               ) -> Tensor: # n clips a pair, step by step
-    "Clips on the way from a to b."
+def interpolate(model: EncGAN3, clip_a: Tensor, clip_b: Tensor, n: int = 5, content: float = 1.,
+                motion: float = 1.) -> Tensor:
+    """Clips on the way from a to b.
+
+    model, clip_a, clip_b: as many clips each
+    n: steps, both ends included
+    content, motion: how far each code goes; 0: it stays a's
+    returns: n clips a pair, step by step
+    """
     a, b = codes_of(model, clip_a), codes_of(model, clip_b)
     steps = [mix(a, b, t*content, t*motion) for t in torch.linspace(0, 1, n).tolist()]
     return model.decode(*map(cat, zip(*steps)))
 
 # %% ../nbs/56_latents.ipynb #bd594478
-def lengthen(zv: Tensor, # (B, motion, L)
-             frames: int, # 16, 20, 24, ... frames that the codes shall give
-             generator: torch.Generator | None = None, # of the new steps
-            ) -> Tensor: # (B, motion, (frames - 12)/4)
-    "Motion codes for `frames` frames: steps dropped at the end, or drawn from the prior; InputError unless 16, 20, 24, ..."
-    if frames < FRAMES or frames % 4: raise InputError(f'frames={frames}: a clip has 16, 20, 24, ... frames')
+def lengthen(zv: Tensor, frames: int, generator: torch.Generator | None = None) -> Tensor:
+    """Motion codes for `frames` frames: steps dropped at the end, or drawn from the prior.
+
+    InputError unless 16, 20, 24, ...
+
+    zv: (B, motion, L)
+    frames: 16, 20, 24, ... frames that the codes shall give
+    generator: of the new steps
+    returns: (B, motion, (frames - 12)/4)
+    """
+    if frames < FRAMES or frames % 4:
+        raise InputError(f'frames={frames}: a clip has 16, 20, 24, ... frames')
     steps = (frames - FRAMES)//4 + 1
     new = noise((len(zv), zv.shape[1], max(0, steps - zv.shape[2])), zv, generator)
     return cat([zv[..., :steps], new], 2)
 
 # %% ../nbs/56_latents.ipynb #8444a07b
-def directions(codes: Tensor, # (N, D)
-               n: int = 3, # how many, at most
-              ) -> Tensor: # (n, D), orthogonal, longest first; fewer where N codes have fewer
-    "Principal directions of codes, as long as the standard deviation along them; their largest number is positive."
+def directions(codes: Tensor, n: int = 3) -> Tensor:
+    """Principal directions of codes, as long as the standard deviation along them.
+
+    Their largest number is positive.
+
+    codes: (N, D)
+    n: how many, at most
+    returns: (n, D), orthogonal, longest first; fewer where N codes have fewer
+    """
     centred = codes.double() - codes.double().mean(0)
     _, s, v = torch.linalg.svd(centred, full_matrices=False)
     v = v*v.gather(1, v.abs().argmax(1, keepdim=True)).sign()
     return (v*s[:, None]/max(1, len(codes) - 1)**.5)[:min(n, len(codes) - 1)].to(codes)
 
 # %% ../nbs/56_latents.ipynb #f5315fa9
-def share(x: Tensor, # (N,) a number for each clip
-          values: list[str], # N values of a factor
-         ) -> float: # 0: no more than chance; 1: all of it
-    "Share of the variance that a factor explains (epsilon squared); 0 if all values are equal, or each occurs once."
+def share(x: Tensor, values: list[str]) -> float:
+    """Share of the variance that a factor explains (epsilon squared).
+
+    0 if all values are equal, or each occurs once.
+
+    x: (N,) a number for each clip
+    values: N values of a factor
+    returns: 0: no more than chance; 1: all of it
+    """
     N, k, x = len(values), len(set(values)), x.double()
-    if not 1 < k < N: return 0.
+    if not 1 < k < N:
+        return 0.
     groups = [x[[v == value for v in values]] for value in set(values)]
     within = sum(((g - g.mean())**2).sum() for g in groups)/(N - k)
     return max(0., 1 - (within/x.var()).item())
 
-def label(codes: Tensor, # (N, D)
-          direction: Tensor, # (D,)
-          factors: list[dict], # N: factor -> value
-         ) -> str: # such as 'subject 83%', or '' if none is followed
-    "The factor that codes follow best along a direction."
+def label(codes: Tensor, direction: Tensor, factors: list[dict]) -> str:
+    """The factor that codes follow best along a direction.
+
+    codes: (N, D)
+    direction: (D,)
+    factors: N: factor -> value
+    returns: such as 'subject 83%', or '' if none is followed
+    """
     along = codes @ direction
     shares = {name: share(along, [f[name] for f in factors]) for name in (factors[0] if factors else ())}
     best = max(shares, key=shares.get, default=None)
@@ -181,19 +235,29 @@ class Directions:
     zv: Tensor # (n, motion), for each step of a motion code
     labels: dict # 'zx', 'zv' -> n words each
 
-def directions_of(zx: Tensor, zv: Tensor, # codes of N clips: (N, content), (N, motion, L)
-                  factors: list[dict] = (), # N: what is known of each clip
-                  n: int = 3) -> Directions:
-    "The n principal directions of both codes of a set of clips."
-    steps, each = zv.transpose(1, 2).flatten(0, 1), [f for f in factors for _ in range(zv.shape[2])]
-    found = {'zx': (zx, directions(zx, n), factors), 'zv': (steps, directions(steps, n), each)}
-    return Directions(found['zx'][1], found['zv'][1], {k: [label(codes, d, f) for d in ds] for k, (codes, ds, f) in found.items()})
+def directions_of(zx: Tensor, zv: Tensor, factors: list[dict] = (), n: int = 3) -> Directions:
+    """The n principal directions of both codes of a set of clips.
 
-def move(z: Tensor, # (B, D) or (B, D, L)
-         along: Tensor, # (n, D)
-         steps: tuple[float, ...]) -> Tensor: # like z
-    "Codes moved along the first directions, in standard deviations; InputError for more steps than directions."
-    if len(steps) > len(along): raise InputError(f'{len(steps)} steps and {len(along)} directions: give at most as many steps')
+    zx, zv: codes of N clips: (N, content), (N, motion, L)
+    factors: N: what is known of each clip
+    """
+    steps = zv.transpose(1, 2).flatten(0, 1)
+    each = [f for f in factors for _ in range(zv.shape[2])]
+    found = {'zx': (zx, directions(zx, n), factors), 'zv': (steps, directions(steps, n), each)}
+    return Directions(found['zx'][1], found['zv'][1],
+                      {k: [label(codes, d, f) for d in ds] for k, (codes, ds, f) in found.items()})
+
+def move(z: Tensor, along: Tensor, steps: tuple[float, ...]) -> Tensor:
+    """Codes moved along the first directions, in standard deviations.
+
+    InputError for more steps than directions.
+
+    z: (B, D) or (B, D, L)
+    along: (n, D)
+    returns: like z
+    """
+    if len(steps) > len(along):
+        raise InputError(f'{len(steps)} steps and {len(along)} directions: give at most as many steps')
     return z + (torch.tensor(steps).to(z) @ along[:len(steps)].to(z)).view(1, -1, *[1]*(z.ndim - 2))
 
 # %% ../nbs/56_latents.ipynb #b490274b
@@ -210,48 +274,76 @@ class Edit:
     seed: int = 0 # of motion steps that neither clip has
 
     def __post_init__(self):
-        numbers = [(k, getattr(self, k)) for k in ('content', 'motion', 'plus', 'scale')] + [(k, x) for k in ('zx', 'zv') for x in getattr(self, k)]
+        numbers = ([(k, getattr(self, k)) for k in ('content', 'motion', 'plus', 'scale')]
+                   + [(k, x) for k in ('zx', 'zv') for x in getattr(self, k)])
         for name, x in numbers:
-            if not math.isfinite(x): raise InputError(f'{name}={x}: give a number such as 0.5')
+            if not math.isfinite(x):
+                raise InputError(f'{name}={x}: give a number such as 0.5')
 
 # %% ../nbs/56_latents.ipynb #72b762b3
 NOWHERE = Directions(torch.empty(0, 0), torch.empty(0, 0), {'zx': [], 'zv': []})
 
 def change(codes_a: tuple[Tensor, Tensor], codes_b: tuple[Tensor, Tensor], edit: Edit,
-           known: Directions = NOWHERE, # what edit.zx and edit.zv step along
-          ) -> tuple[Tensor, Tensor]: # zx, zv
-    "The codes after an edit: the length, the mix, what is added, the scale, then the steps."
+           known: Directions = NOWHERE) -> tuple[Tensor, Tensor]:
+    """The codes after an edit: the length, the mix, what is added, the scale, then the steps.
+
+    codes_a, codes_b, edit, known: what edit.zx and edit.zv step along
+    returns: zx, zv
+    """
     frames = edit.frames or FRAMES + 4*(codes_a[1].shape[2] - 1)
-    a, b = ((zx, lengthen(zv, frames, torch.Generator().manual_seed(edit.seed))) for zx, zv in (codes_a, codes_b))
+    a, b = ((zx, lengthen(zv, frames, torch.Generator().manual_seed(edit.seed)))
+            for zx, zv in (codes_a, codes_b))
     zx, zv = (edit.scale*z for z in add(mix(a, b, edit.content, edit.motion), b, 1, edit.plus))
     return (move(zx, known.zx, edit.zx) if edit.zx else zx), (move(zv, known.zv, edit.zv) if edit.zv else zv)
 
-def apply(model: EncGAN3, clip_a: Tensor, clip_b: Tensor, edit: Edit, known: Directions = NOWHERE) -> Tensor: # clips, as many as a
-    "Clips a and b, edited."
+def apply(model: EncGAN3, clip_a: Tensor, clip_b: Tensor, edit: Edit, known: Directions = NOWHERE) -> Tensor:
+    """Clips a and b, edited.
+
+    returns: as many clips as a
+    """
     return model.decode(*change(codes_of(model, clip_a), codes_of(model, clip_b), edit, known))
 
 # %% ../nbs/56_latents.ipynb #e9507025
-FORMAT, MOST_BYTES, MOST_STEPS, MOST_SIZE = 'encgan3 codes 1', 1_000_000, 29, 100. # 29 steps: 128 frames
+FORMAT = 'encgan3 codes 1'
+MOST_BYTES = 1_000_000
+MOST_STEPS = 29
+MOST_SIZE = 100. # 29 steps: 128 frames
 
-def write_codes(codes: tuple[Tensor, Tensor]) -> bytes: # of one clip: (1, content), (1, motion, L)
-    "Codes of one clip as JSON."
+def write_codes(codes: tuple[Tensor, Tensor]) -> bytes:
+    """Codes of one clip as JSON.
+
+    codes: of one clip, (1, content) and (1, motion, L)
+    """
     return json.dumps({'format': FORMAT} | {k: z[0].tolist() for k, z in zip(('zx', 'zv'), codes)}).encode()
 
-def read_codes(data: bytes, # of a file that `write_codes` wrote
-               model: EncGAN3, name: str = 'codes', # what the message calls the file
-              ) -> tuple[Tensor, Tensor]: # (1, content), (1, motion, L)
-    "Codes from JSON; InputError for anything else, or for another model's."
+def read_codes(data: bytes, model: EncGAN3, name: str = 'codes') -> tuple[Tensor, Tensor]:
+    """Codes from JSON; InputError for anything else, or for another model's.
+
+    data: of a file that `write_codes` wrote
+    model, name: what the message calls the file
+    returns: (1, content), (1, motion, L)
+    """
     refuse = lambda why: InputError(f'{name}: {why}; give a file of codes that was saved here')
-    if len(data) > MOST_BYTES: raise refuse(f'has more than {MOST_BYTES} bytes')
-    try: found = json.loads(data)
-    except (ValueError, RecursionError): raise refuse('is not JSON') from None
-    if not isinstance(found, dict) or found.get('format') != FORMAT: raise refuse(f'is not of the format {FORMAT!r}')
-    try: zx, zv = (torch.tensor(found[k], dtype=torch.float32)[None] for k in ('zx', 'zv'))
-    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError): raise refuse('zx and zv are not tables of numbers') from None
-    try: check_codes(zx, zv, model.G)
-    except InputError as e: raise refuse(e) from None
-    if not 1 <= zv.shape[2] <= MOST_STEPS: raise refuse(f'zv has {zv.shape[2]} steps, not 1 to {MOST_STEPS}')
-    if not all(z.abs().max() <= MOST_SIZE for z in (zx, zv)): raise refuse(f'holds numbers beyond {MOST_SIZE:g} or none at all')
+    if len(data) > MOST_BYTES:
+        raise refuse(f'has more than {MOST_BYTES} bytes')
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        raise refuse('is not JSON') from None
+    if not isinstance(found, dict) or found.get('format') != FORMAT:
+        raise refuse(f'is not of the format {FORMAT!r}')
+    try:
+        zx, zv = (torch.tensor(found[k], dtype=torch.float32)[None] for k in ('zx', 'zv'))
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError):
+        raise refuse('zx and zv are not tables of numbers') from None
+    try:
+        check_codes(zx, zv, model.G)
+    except InputError as e:
+        raise refuse(e) from None
+    if not 1 <= zv.shape[2] <= MOST_STEPS:
+        raise refuse(f'zv has {zv.shape[2]} steps, not 1 to {MOST_STEPS}')
+    if not all(z.abs().max() <= MOST_SIZE for z in (zx, zv)):
+        raise refuse(f'holds numbers beyond {MOST_SIZE:g} or none at all')
     return zx, zv
 
 # %% ../nbs/56_latents.ipynb #be2cccc1
@@ -262,19 +354,26 @@ class Item:
     clip: Tensor # (1, 3, T, H, W)
     codes: tuple[Tensor, Tensor] # (1, content), (1, motion, L)
 
-def middle_clip(path: str | Path, # video file
-                size: int, # of the clip's frames, pixels
-                crop: str = FIXED, # of `crop_box`: mover, face, centre, whole ...
-               ) -> Tensor: # (1, 3, 16, size, size) in [-1, 1]
-    "The middle of a video; InputError if it can't be read or has fewer than 16 frames."
+def middle_clip(path: str | Path, size: int, crop: str = FIXED) -> Tensor:
+    """The middle of a video; InputError if it can't be read or has fewer than 16 frames.
+
+    path: video file
+    size: of the clip's frames, pixels
+    crop: of `crop_box`: mover, face, centre, whole ...
+    returns: (1, 3, 16, size, size) in [-1, 1]
+    """
     frames, _, _ = decode_video(path, side=max(256, 4*size))
-    if len(frames) < FRAMES: raise InputError(f'{path}: has {len(frames)} frames, and a clip needs {FRAMES}; give a longer video')
+    if len(frames) < FRAMES:
+        raise InputError(f'{path}: has {len(frames)} frames, and a clip needs {FRAMES}; give a longer video')
     stride = 2 if len(frames) >= span(FRAMES, 2) else 1
     start = (len(frames) - span(FRAMES, stride))//2
     return to_clip(window(cut_out(frames, crop_box(frames, crop), size), start, FRAMES, stride))
 
-def received(model: EncGAN3, name: str, data: bytes, crop: str = FIXED) -> Item: # name: of the file, its suffix tells what it is
-    "A file that someone handed over, video or codes; InputError says what is wrong with it."
+def received(model: EncGAN3, name: str, data: bytes, crop: str = FIXED) -> Item:
+    """A file that someone handed over, video or codes; InputError says what is wrong with it.
+
+    name: of the file, its suffix tells what it is
+    """
     name = Path(name.replace('\\', '/')).name or 'file'
     if name.lower().endswith('.json'):
         codes = read_codes(data, model, name)
@@ -282,25 +381,43 @@ def received(model: EncGAN3, name: str, data: bytes, crop: str = FIXED) -> Item:
     with TemporaryDirectory() as here:
         file = Path(here)/f'video{Path(name).suffix[:9]}'
         file.write_bytes(data)
-        try: clip = middle_clip(file, model.knobs.size, crop)
-        except InputError as e: raise InputError(str(e).replace(str(file), name)) from None
+        try:
+            clip = middle_clip(file, model.knobs.size, crop)
+        except InputError as e:
+            raise InputError(str(e).replace(str(file), name)) from None
     return Item(name, clip, codes_of(model, clip))
 
 # %% ../nbs/56_latents.ipynb #daad087a
-def with_maps(clip: Tensor, maps: bool) -> Tensor: # (B, 3, T, H, W) -> the same, or (B, 3, T, 2H, W)
-    "A clip, with its difference maps below if they are wanted."
+def with_maps(clip: Tensor, maps: bool) -> Tensor:
+    """A clip, with its difference maps below if they are wanted.
+
+    clip: (B, 3, T, H, W)
+    returns: the same, or (B, 3, T, 2H, W)
+    """
     return cat([clip, difference_clip(clip, gain=2)], 3) if maps else clip
 
-def film(clip: Tensor, maps: bool = False, zoom: int = 1) -> bytes: # one clip -> GIF
-    "A clip, moving."
+def film(clip: Tensor, maps: bool = False, zoom: int = 1) -> bytes:
+    """A clip, moving.
+
+    clip: one
+    returns: GIF
+    """
     return gif(with_maps(clip, maps), zoom=zoom)
 
-def still(clip: Tensor, frame: int, maps: bool = False) -> bytes: # one clip, 0 for its first frame -> PNG
-    "One frame of a clip, in its true colours; the last where the clip is shorter."
+def still(clip: Tensor, frame: int, maps: bool = False) -> bytes:
+    """One frame of a clip, in its true colours; the last where the clip is shorter.
+
+    clip, frame: one; 0 is its first
+    returns: PNG
+    """
     return png(strip(with_maps(clip, maps)[:, :, [min(frame, clip.shape[2] - 1)]]))
 
-def row(clip: Tensor, maps: bool = False) -> bytes: # one clip -> PNG
-    "Eight frames of a clip, side by side."
+def row(clip: Tensor, maps: bool = False) -> bytes:
+    """Eight frames of a clip, side by side.
+
+    clip: one
+    returns: PNG
+    """
     return png(strip(with_maps(clip, maps), every=max(1, clip.shape[2]//8)))
 
 def edited(model: EncGAN3, a: Item, b: Item, edit: Edit, known: Directions = NOWHERE) -> Item:
@@ -309,43 +426,73 @@ def edited(model: EncGAN3, a: Item, b: Item, edit: Edit, known: Directions = NOW
     return Item('edited', model.decode(*codes), codes)
 
 # %% ../nbs/56_latents.ipynb #6f62ce3b
-STYLE = """<style>.encgan3 img{image-rendering:pixelated;height:auto;max-width:100%;min-width:0}
-.encgan3,.encgan3>.widget-box,:is([class*=jp-Output],.jp-Cell-outputWrapper,.jp-Cell):has(.encgan3){overflow:visible!important}
-.encgan3 .seen{position:sticky;top:0;align-self:flex-start;z-index:1;padding-bottom:6px;background:var(--jp-layout-color0,#fff)}
-.encgan3 .caption{line-height:1.35;overflow-wrap:anywhere}.encgan3 .wrong{color:#b00020;font-weight:600}.encgan3 .old{visibility:hidden}
-.encgan3 a.save{display:inline-block;margin-right:8px;padding:2px 12px;border:1px solid #1565c0;border-radius:3px;color:#1565c0;text-decoration:none}
-.encgan3 .widget-html-content{line-height:1.4;overflow-wrap:anywhere}</style>"""
+STYLE = """<style>
+.encgan3 img{image-rendering:pixelated;height:auto;max-width:100%;min-width:0}
+.encgan3,.encgan3>.widget-box,:is([class*=jp-Output],.jp-Cell-outputWrapper,.jp-Cell):has(.encgan3)
+{overflow:visible!important}
+.encgan3 .seen{position:sticky;top:0;align-self:flex-start;z-index:1;padding-bottom:6px}
+.encgan3 .seen{background:var(--jp-layout-color0,#fff)}
+.encgan3 .caption{line-height:1.35;overflow-wrap:anywhere}
+.encgan3 .wrong{color:#b00020;font-weight:600}
+.encgan3 .old{visibility:hidden}
+.encgan3 a.save{display:inline-block;margin-right:8px;padding:2px 12px;text-decoration:none}
+.encgan3 a.save{border:1px solid #1565c0;border-radius:3px;color:#1565c0}
+.encgan3 .widget-html-content{line-height:1.4;overflow-wrap:anywhere}
+</style>"""
 
-def text(words: str, kind: str = 'caption') -> str: # HTML
-    "Words of any origin for a page."
+def text(words: str, kind: str = 'caption') -> str:
+    """Words of any origin for a page.
+
+    returns: HTML
+    """
     return f'<div class="{kind}"{" role=alert" * (kind == "wrong" and bool(words))}>{escape(words)}</div>'
 
-def link(file: str, data: bytes, kind: str) -> str: # HTML; kind: MIME type
-    "A link that saves data as a file."
-    return f'<a class="save" download="{escape(file)}" href="data:{kind};base64,{b64encode(data).decode()}">save {escape(file)}</a>'
+def link(file: str, data: bytes, kind: str) -> str:
+    """A link that saves data as a file.
 
-def files(item: Item, maps: bool = False) -> str: # HTML
-    "Links that save an item's film, about 160 pixels wide, as GIF and MP4, and its codes."
+    kind: MIME type
+    returns: HTML
+    """
+    return (f'<a class="save" download="{escape(file)}" '
+            f'href="data:{kind};base64,{b64encode(data).decode()}">save {escape(file)}</a>')
+
+def files(item: Item, maps: bool = False) -> str:
+    """Links that save an item's film, about 160 pixels wide, as GIF and MP4, and its codes.
+
+    returns: HTML
+    """
     zoom = max(1, 160//item.clip.shape[-1])
-    try: video = link('edited.mp4', mp4(with_maps(item.clip, maps), zoom=zoom), 'video/mp4')
-    except ImportError: video = '' # no PyAV
-    return link('edited.gif', film(item.clip, maps, zoom), 'image/gif') + video + link('codes.json', write_codes(item.codes), 'application/json')
+    try:
+        video = link('edited.mp4', mp4(with_maps(item.clip, maps), zoom=zoom), 'video/mp4')
+    except ImportError:
+        video = '' # no PyAV
+    return (link('edited.gif', film(item.clip, maps, zoom), 'image/gif') + video
+            + link('codes.json', write_codes(item.codes), 'application/json'))
 
 # %% ../nbs/56_latents.ipynb #8752fa75
-def newest(draw, # called without arguments
-           wait: float | None = .02, # seconds for newer changes to overtake; None: none can
-          ): # a callback for changes
-    "Draw once for all changes that come together; at once where no event loop runs."
+def newest(draw, wait: float | None = .02):
+    """Draw once for all changes that come together; at once where no event loop runs.
+
+    draw: called without arguments
+    wait: seconds for newer changes to overtake; None: none can
+    returns: a callback for changes
+    """
     timer = None
     def changed(_=None):
         nonlocal timer
-        try: loop = asyncio.get_running_loop() if wait is not None else None
-        except RuntimeError: loop = None
-        if timer: timer.cancel()
-        if loop: timer = loop.call_later(wait, draw)
-        else: draw()
+        try:
+            loop = asyncio.get_running_loop() if wait is not None else None
+        except RuntimeError:
+            loop = None
+        if timer:
+            timer.cancel()
+        if loop:
+            timer = loop.call_later(wait, draw)
+        else:
+            draw()
     return changed
 
 def said_of(e: Exception) -> str:
     "What went wrong, in one line."
-    return ' '.join(str(e).split()) if isinstance(e, InputError) else f'{type(e).__name__}: {" ".join(str(e).split())[:200]}'
+    return (' '.join(str(e).split()) if isinstance(e, InputError)
+            else f'{type(e).__name__}: {" ".join(str(e).split())[:200]}')

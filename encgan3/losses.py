@@ -17,18 +17,24 @@ from .clips import FRAMES, differences
 from .encoder import Gaussian
 
 # %% ../nbs/20_losses.ipynb #a4153f46
-def reconstruction(clip: Tensor, rebuilt: Tensor, # x and its reconstruction, (B, C, T, H, W)
-                   norm: int = 1, # 1: absolute error; 2: squared error
-                  ) -> Tensor: # scalar
-    "Mean error of a pixel, with frame 0 counted twice (first two terms of Eq. 1, last two of Eq. 2)."
+def reconstruction(clip: Tensor, rebuilt: Tensor, norm: int = 1) -> Tensor:
+    """Mean error of a pixel, with frame 0 counted twice (first two terms of Eq. 1, last two of Eq. 2).
+
+    clip, rebuilt: x and its reconstruction, (B, C, T, H, W)
+    norm: 1: absolute error; 2: squared error
+    returns: scalar
+    """
     frames = (clip - rebuilt).abs().pow(norm).mean((0, 1, 3, 4))
     return (frames.sum() + frames[0])/(len(frames) + 1)
 
 # %% ../nbs/20_losses.ipynb #1aaea3cf
-def change(clip: Tensor, rebuilt: Tensor, # x and its reconstruction, (B, C, T, H, W)
-           norm: int = 1, # 1: absolute error; 2: squared error
-          ) -> Tensor: # scalar
-    "Mean error of the difference maps: ours, not the paper's."
+def change(clip: Tensor, rebuilt: Tensor, norm: int = 1) -> Tensor:
+    """Mean error of the difference maps: ours, not the paper's.
+
+    clip, rebuilt: x and its reconstruction, (B, C, T, H, W)
+    norm: 1: absolute error; 2: squared error
+    returns: scalar
+    """
     return (differences(clip) - differences(rebuilt)).abs().pow(norm).mean()
 
 # %% ../nbs/20_losses.ipynb #40d1277e
@@ -43,13 +49,16 @@ class Weights:
     norm: int = 1 # of reconstruction and change: 1 absolute, 2 squared error
 
 # %% ../nbs/20_losses.ipynb #099f7378
-def encoder_loss(clip: Tensor, rebuilt: Tensor, # x and its reconstruction
-                 qx: Gaussian, qv: Gaussian, # posteriors of content and motion
-                 w: Weights,
-                ) -> Tensor: # scalar, to be minimised by both encoders
-    "Eq. 1, with + before the divergences."
+def encoder_loss(clip: Tensor, rebuilt: Tensor, qx: Gaussian, qv: Gaussian, w: Weights) -> Tensor:
+    """Eq. 1, with + before the divergences.
+
+    clip, rebuilt: x and its reconstruction
+    qx, qv: posteriors of content and motion
+    returns: scalar, to be minimised by both encoders
+    """
     error = w.reconstruction*reconstruction(clip, rebuilt, w.norm)
-    if w.change: error = error + w.change*change(clip, rebuilt, w.norm)
+    if w.change:
+        error = error + w.change*change(clip, rebuilt, w.norm)
     return error + w.kl_content*qx.kl().mean() + w.kl_motion*qv.kl().mean()
 
 # %% ../nbs/20_losses.ipynb #09644016
@@ -62,31 +71,43 @@ def fake(logits: Tensor) -> Tensor:
     return bce(logits, torch.zeros_like(logits))
 
 # %% ../nbs/20_losses.ipynb #be9e4f7b
-def generator_loss(clip: Tensor, rebuilt: Tensor, # x and its reconstruction
-                   frames: tuple[Tensor, Tensor], # logits of D_I: on a rebuilt frame, on a new frame
-                   videos: tuple[Tensor, Tensor], # logits of D_V: on the rebuilt clip, on the new clip
-                   w: Weights,
-                  ) -> Tensor: # scalar, to be minimised by the generator
-    "Eq. 2, with - before the logarithms."
+def generator_loss(clip: Tensor, rebuilt: Tensor, frames: tuple[Tensor, Tensor],
+                   videos: tuple[Tensor, Tensor], w: Weights) -> Tensor:
+    """Eq. 2, with - before the logarithms.
+
+    clip, rebuilt: x and its reconstruction
+    frames: logits of D_I: on a rebuilt frame, on a new frame
+    videos: logits of D_V: on the rebuilt clip, on the new clip
+    returns: scalar, to be minimised by the generator
+    """
     error = w.reconstruction*reconstruction(clip, rebuilt, w.norm)
-    if w.change: error = error + w.change*change(clip, rebuilt, w.norm)
+    if w.change:
+        error = error + w.change*change(clip, rebuilt, w.norm)
     return error + w.adversarial*sum(real(logits) for logits in (*frames, *videos))
 
 # %% ../nbs/20_losses.ipynb #353be738
-def discriminator_loss(x: Tensor, rebuilt: Tensor, new: Tensor, # logits of one judge, (B,) each
-                      ) -> Tensor: # scalar, to be minimised by that judge
-    "Eq. 3 for D_I on frames, Eq. 4 for D_V on clips."
+def discriminator_loss(x: Tensor, rebuilt: Tensor, new: Tensor) -> Tensor:
+    """Eq. 3 for D_I on frames, Eq. 4 for D_V on clips.
+
+    x, rebuilt, new: logits of one judge, (B,) each
+    returns: scalar, to be minimised by that judge
+    """
     return real(x) + fake(rebuilt) + fake(new)
 
 # %% ../nbs/20_losses.ipynb #48b190df
-def literal_kl(size: int, # pixels of a frame
-               reconstruction: float = 100., # weight of the mean error
-              ) -> float:
-    "Weight that sums over all pixels give a divergence, as Eq. 1 is printed, for clips of 16 frames."
+def literal_kl(size: int, reconstruction: float = 100.) -> float:
+    """Weight that sums over all pixels give a divergence, as Eq. 1 is printed, for clips of 16 frames.
+
+    size: pixels of a frame
+    reconstruction: weight of the mean error
+    """
     return reconstruction/(3*(FRAMES + 1)*size**2)
 
 # %% ../nbs/20_losses.ipynb #ee131729
-def psnr(clip: Tensor, rebuilt: Tensor, # (B, C, T, H, W) in [-1, 1]
-        ) -> Tensor: # (B,), dB
-    "Peak signal-to-noise ratio of each clip, over all of its pixels."
+def psnr(clip: Tensor, rebuilt: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each clip, over all of its pixels.
+
+    clip, rebuilt: (B, C, T, H, W) in [-1, 1]
+    returns: (B,), dB
+    """
     return 10*torch.log10(4/(clip - rebuilt).square().flatten(1).mean(1))

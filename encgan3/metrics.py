@@ -21,12 +21,19 @@ from .paper import is_from_entropies
 # %% ../nbs/31_metrics.ipynb #e4c2cff7
 def _rows(x, name: str, least: int = 1) -> Tensor:
     "Features as float64 (N, d) on the CPU, with at least `least` rows, or `InputError`."
-    try: x = x.detach().cpu().double() if isinstance(x, Tensor) else torch.tensor(np.asarray(x, dtype=np.float64))
-    except (TypeError, ValueError): raise InputError(f'{name} is not a table of numbers: give an array (N, d)') from None
-    if x.ndim != 2: raise InputError(f'{name} has shape {tuple(x.shape)}: give (N, d), one row a clip')
-    if len(x) < least or 0 in x.shape: raise InputError(f'{name} is {len(x)} x {x.shape[1]}, N x d: give at least {least} rows and 1 column')
+    try:
+        x = (x.detach().cpu().double() if isinstance(x, Tensor)
+             else torch.tensor(np.asarray(x, dtype=np.float64)))
+    except (TypeError, ValueError):
+        raise InputError(f'{name} is not a table of numbers: give an array (N, d)') from None
+    if x.ndim != 2:
+        raise InputError(f'{name} has shape {tuple(x.shape)}: give (N, d), one row a clip')
+    if len(x) < least or 0 in x.shape:
+        raise InputError(f'{name} is {len(x)} x {x.shape[1]}, N x d: give at least {least} rows and 1 column')
     bad = ~(x.abs() < 1e30).all(1)
-    if bad.any(): raise InputError(f'{name} has NaN or infinite values in {int(bad.sum())} rows, first in row {int(bad.byte().argmax())}: '
+    if bad.any():
+        raise InputError(f'{name} has NaN or infinite values in {int(bad.sum())} rows, '
+                         f'first in row {int(bad.byte().argmax())}: '
                                    'look at the network that made it')
     return x
 
@@ -35,7 +42,8 @@ def _two(a, b, names: tuple, least: int) -> tuple[Tensor, Tensor]:
     "Two sets of features of one width, or `InputError`."
     a, b = _rows(a, names[0], least), _rows(b, names[1], least)
     if a.shape[1] != b.shape[1]:
-        raise InputError(f'{names[0]} has width {a.shape[1]} and {names[1]} {b.shape[1]}: take both from one model')
+        raise InputError(f'{names[0]} has width {a.shape[1]} and {names[1]} {b.shape[1]}: '
+                         'take both from one model')
     return a, b
 
 # %% ../nbs/31_metrics.ipynb #9f26fdfa
@@ -44,13 +52,20 @@ def _root(x: Tensor) -> Tensor:
     return torch.linalg.qr(x - x.mean(0), mode='r').R/(len(x) - 1)**.5
 
 # %% ../nbs/31_metrics.ipynb #02d85a45
-def frechet_distance(features_a: np.ndarray | Tensor, # (N, d), N >= 2
-                     features_b: np.ndarray | Tensor, # (M, d), M >= 2
-                    ) -> float: # squared distance, >= 0; units of the features squared
-    "Fréchet distance of Heusel et al. 2017 (FID on Inception features); `InputError` on NaN, one row, different widths."
+def frechet_distance(features_a: np.ndarray | Tensor, features_b: np.ndarray | Tensor) -> float:
+    """Fréchet distance of Heusel et al. 2017 (FID on Inception features).
+
+    `InputError` on NaN, one row, different widths.
+
+    features_a: (N, d), N >= 2
+    features_b: (M, d), M >= 2
+    returns: squared distance, >= 0; units of the features squared
+    """
     a, b = _two(features_a, features_b, ('features_a', 'features_b'), 2)
     d, least = a.shape[1], min(len(a), len(b))
-    if least < d + 1: warnings.warn(f'N = {least} samples for d = {d} features: a covariance is singular below N = {d + 1}, '
+    if least < d + 1:
+        warnings.warn(f'N = {least} samples for d = {d} features: a covariance is singular below N = '
+                      f'{d + 1}, '
                                     'and the distance far too large', stacklevel=2)
     ra, rb = _root(a), _root(b)
     spread = ra.square().sum() + rb.square().sum() - 2*torch.linalg.matrix_norm(ra @ rb.T, 'nuc')
@@ -72,25 +87,37 @@ class Score:
 def _probabilities(x, name: str) -> Tensor:
     "Class probabilities, (N, K), whose rows sum to 1, or `InputError`."
     x = _rows(x, name)
-    if x.min() < 0: raise InputError(f'{name} has negative values, down to {float(x.min()):.4g}: apply softmax to logits')
+    if x.min() < 0:
+        raise InputError(f'{name} has negative values, down to {float(x.min()):.4g}: apply softmax to logits')
     off = float((x.sum(1) - 1).abs().max())
-    if off > 1e-4: raise InputError(f'{name} has a row whose sum is off 1 by {off:.4g}: give probabilities, softmax over classes')
+    if off > 1e-4:
+        raise InputError(f'{name} has a row whose sum is off 1 by {off:.4g}: give probabilities, '
+                         'softmax over classes')
     return x/x.sum(1, keepdim=True)
 
 # %% ../nbs/31_metrics.ipynb #454d5f12
-def inception_score(probabilities: np.ndarray | Tensor, # (N, K), rows sum to 1 within 1e-4
-                   ) -> Score:
-    "Inception Score of Salimans et al. 2016 with its entropies (VideoVAE, Table 2); `InputError` on anything but probabilities."
+def inception_score(probabilities: np.ndarray | Tensor) -> Score:
+    """Inception Score of Salimans et al. 2016 with its entropies (VideoVAE, Table 2).
+
+    `InputError` on anything but probabilities.
+
+    probabilities: (N, K), rows sum to 1 within 1e-4
+    """
     p = _probabilities(probabilities, 'probabilities')
     entropy = lambda q: -torch.special.xlogy(q, q).sum(-1) # xlogy: 0 ln 0 = 0
     Hy, Hyx = float(entropy(p.mean(0))), float(entropy(p).mean())
     return Score(float(is_from_entropies(Hy, Hyx)), Hy, Hyx, p.shape[1])
 
 # %% ../nbs/31_metrics.ipynb #ac586acb
-def kernel_distance(features_a: np.ndarray | Tensor, # (N, d), N >= 2
-                    features_b: np.ndarray | Tensor, # (M, d), M >= 2
-                   ) -> float: # squared distance; may be negative
-    "KID, the unbiased squared MMD with the cubic kernel of Bińkowski et al. 2018, over all pairs; `InputError` as `frechet_distance`."
+def kernel_distance(features_a: np.ndarray | Tensor, features_b: np.ndarray | Tensor) -> float:
+    """KID, the unbiased squared MMD with the cubic kernel of Bińkowski et al. 2018, over all pairs.
+
+    `InputError` as `frechet_distance`.
+
+    features_a: (N, d), N >= 2
+    features_b: (M, d), M >= 2
+    returns: squared distance; may be negative
+    """
     a, b = _two(features_a, features_b, ('features_a', 'features_b'), 2)
     kernel = lambda x, y: (x @ y.T/x.shape[1] + 1)**3
     def within(x):
@@ -99,14 +126,20 @@ def kernel_distance(features_a: np.ndarray | Tensor, # (N, d), N >= 2
     return float(within(a) + within(b) - 2*kernel(a, b).mean())
 
 # %% ../nbs/31_metrics.ipynb #7c9bbd42
-def precision_recall(real: np.ndarray | Tensor, # (N, d), N > k
-                     generated: np.ndarray | Tensor, # (M, d), M > k
-                     k: int = 3, # which neighbour sets the radius
-                    ) -> tuple[float, float]: # precision, recall, each 0..1
-    "Improved precision and recall of Kynkäänniemi et al. 2019; `InputError` as `frechet_distance`."
-    if k < 1: raise InputError(f'k={k}: the first neighbour is k=1')
+def precision_recall(real: np.ndarray | Tensor, generated: np.ndarray | Tensor,
+                     k: int = 3) -> tuple[float, float]:
+    """Improved precision and recall of Kynkäänniemi et al. 2019; `InputError` as `frechet_distance`.
+
+    real: (N, d), N > k
+    generated: (M, d), M > k
+    k: which neighbour sets the radius
+    returns: precision, recall, each 0..1
+    """
+    if k < 1:
+        raise InputError(f'k={k}: the first neighbour is k=1')
     real, generated = _two(real, generated, ('real', 'generated'), k + 1)
-    apart = lambda x, y: torch.cdist(x, y, compute_mode='donot_use_mm_for_euclid_dist') # exact: a row is at 0 from itself
+    # exact: a row is at 0 from itself
+    apart = lambda x, y: torch.cdist(x, y, compute_mode='donot_use_mm_for_euclid_dist')
     radius = lambda x: apart(x, x).kthvalue(k + 1).values # the first is the row itself
     covered = lambda x, centres: float((apart(x, centres) <= radius(centres)).any(1).double().mean())
     return covered(generated, real), covered(real, generated)
@@ -115,17 +148,27 @@ def precision_recall(real: np.ndarray | Tensor, # (N, d), N > k
 def _clips(clip: Tensor, rebuilt: Tensor) -> tuple[Tensor, Tensor]:
     "Two batches of clips, float64, or `InputError`."
     for name, x in (('clip', clip), ('rebuilt', rebuilt)):
-        if not isinstance(x, Tensor) or x.ndim != 5 or 0 in x.shape: raise InputError(f'{name} is no batch of clips: give a tensor (B, C, T, H, W)')
-        if not x.abs().max() <= 1.001: raise InputError(f'{name} has values that are NaN or outside [-1, 1]: scale it, as to_clip does')
-    if clip.shape != rebuilt.shape: raise InputError(f'clip is {tuple(clip.shape)} and rebuilt {tuple(rebuilt.shape)}: give equal shapes')
+        if not isinstance(x, Tensor) or x.ndim != 5 or 0 in x.shape:
+            raise InputError(f'{name} is no batch of clips: give a tensor (B, C, T, H, W)')
+        if not x.abs().max() <= 1.001:
+            raise InputError(f'{name} has values that are NaN or outside [-1, 1]: scale it, as to_clip does')
+    if clip.shape != rebuilt.shape:
+        raise InputError(f'clip is {tuple(clip.shape)} and rebuilt {tuple(rebuilt.shape)}: give equal shapes')
     return clip.detach().double(), rebuilt.detach().double()
 
 # %% ../nbs/31_metrics.ipynb #173d00b8
-def ssim(clip: Tensor, rebuilt: Tensor, # (B, C, T, H, W) in [-1, 1], H and W >= 6
-        ) -> Tensor: # (B,), -1..1, float64
-    "Structural similarity of frames (Wang et al. 2004), mean over channels and frames of each clip; `InputError` unless two such clips."
-    x, y = (v.flatten(0, 2)[:, None] for v in _clips(clip, rebuilt)) # every channel of every frame is one picture
-    if min(clip.shape[3:]) < 6: raise InputError(f'frames of {clip.shape[3]} x {clip.shape[4]} pixels: the window needs 6 x 6')
+def ssim(clip: Tensor, rebuilt: Tensor) -> Tensor:
+    """Structural similarity of frames (Wang et al. 2004), mean over channels and frames of each clip.
+
+    `InputError` unless two such clips.
+
+    clip, rebuilt: (B, C, T, H, W) in [-1, 1], H and W >= 6
+    returns: (B,), -1..1, float64
+    """
+    # every channel of every frame is one picture
+    x, y = (v.flatten(0, 2)[:, None] for v in _clips(clip, rebuilt))
+    if min(clip.shape[3:]) < 6:
+        raise InputError(f'frames of {clip.shape[3]} x {clip.shape[4]} pixels: the window needs 6 x 6')
     g = torch.exp(-torch.arange(-5, 6, device=x.device).double().square()/(2*1.5**2))
     g = g/g.sum()
     blur = lambda v: conv2d(conv2d(pad(v, (5,)*4, mode='reflect'), g.view(1, 1, 11, 1)), g.view(1, 1, 1, 11))
@@ -135,11 +178,15 @@ def ssim(clip: Tensor, rebuilt: Tensor, # (B, C, T, H, W) in [-1, 1], H and W >=
     return score.flatten(1).mean(1).unflatten(0, (len(clip), -1)).mean(1)
 
 # %% ../nbs/31_metrics.ipynb #fcd2bb05
-def motion_correlation(clip: Tensor, rebuilt: Tensor, # (B, C, T, H, W) in [-1, 1], T >= 2
-                      ) -> Tensor: # (B,), -1..1, 0 if either stands still; float64
-    "Pearson correlation of the difference maps of each clip; `InputError` unless two such clips."
+def motion_correlation(clip: Tensor, rebuilt: Tensor) -> Tensor:
+    """Pearson correlation of the difference maps of each clip; `InputError` unless two such clips.
+
+    clip, rebuilt: (B, C, T, H, W) in [-1, 1], T >= 2
+    returns: (B,), -1..1, 0 if either stands still; float64
+    """
     x, y = _clips(clip, rebuilt)
-    if clip.shape[2] < 2: raise InputError('clips of one frame have no motion: give T >= 2')
+    if clip.shape[2] < 2:
+        raise InputError('clips of one frame have no motion: give T >= 2')
     x, y = (differences(v).flatten(1) for v in (x, y))
     x, y = (v - v.mean(1, keepdim=True) for v in (x, y))
     sx, sy = (v.square().mean(1).sqrt() for v in (x, y))
@@ -150,53 +197,82 @@ def motion_correlation(clip: Tensor, rebuilt: Tensor, # (B, C, T, H, W) in [-1, 
 def _labels(x, name: str, n: int, classes: int | None = None) -> np.ndarray:
     "Labels of n clips, with `classes` whole numbers from 0 on, or `InputError`."
     x = np.asarray(x.cpu() if isinstance(x, Tensor) else x)
-    if x.shape != (n,): raise InputError(f'{name} has shape {x.shape}: give one label for each of {n} clips')
+    if x.shape != (n,):
+        raise InputError(f'{name} has shape {x.shape}: give one label for each of {n} clips')
     if classes and not (x.dtype.kind in 'iu' and 0 <= x.min() and x.max() < classes):
-        raise InputError(f'{name} has labels that are not among 0..{classes - 1}, the classes of the classifier: number them alike')
+        raise InputError(f'{name} has labels that are not among 0..{classes - 1}, '
+                         'the classes of the classifier: number them alike')
     return x
 
 # %% ../nbs/31_metrics.ipynb #398fe159
-def swap_scores(subject_probabilities: np.ndarray | Tensor, # (N, S), a classifier's answers on swapped clips
-                action_probabilities: np.ndarray | Tensor, # (N, A)
-                subjects: np.ndarray | Tensor, # (N,), subject of the clip that gave the content, 0..S-1
-                actions: np.ndarray | Tensor, # (N,), action of the clip that gave the motion, 0..A-1
-               ) -> dict: # shares 0..1 of subject, action and both, and *_chance of each
-    "How often a swap keeps the subject and transfers the action; `InputError` on answers and truths that don't fit."
-    ps, pa = _probabilities(subject_probabilities, 'subject_probabilities'), _probabilities(action_probabilities, 'action_probabilities')
-    if len(ps) != len(pa): raise InputError(f'{len(ps)} answers on subjects and {len(pa)} on actions: give both for each clip')
+def swap_scores(subject_probabilities: np.ndarray | Tensor, action_probabilities: np.ndarray | Tensor,
+                subjects: np.ndarray | Tensor, actions: np.ndarray | Tensor) -> dict:
+    """How often a swap keeps the subject and transfers the action.
+
+    `InputError` on answers and truths that don't fit.
+
+    subject_probabilities: (N, S), a classifier's answers on swapped clips
+    action_probabilities: (N, A)
+    subjects: (N,), subject of the clip that gave the content, 0..S-1
+    actions: (N,), action of the clip that gave the motion, 0..A-1
+    returns: shares 0..1 of subject, action and both, and *_chance of each
+    """
+    ps = _probabilities(subject_probabilities, 'subject_probabilities')
+    pa = _probabilities(action_probabilities, 'action_probabilities')
+    if len(ps) != len(pa):
+        raise InputError(f'{len(ps)} answers on subjects and {len(pa)} on actions: give both for each clip')
     (n, S), A = ps.shape, pa.shape[1]
-    s, a, ts, ta = ps.argmax(1).numpy(), pa.argmax(1).numpy(), _labels(subjects, 'subjects', n, S), _labels(actions, 'actions', n, A)
+    s = ps.argmax(1).numpy()
+    a = pa.argmax(1).numpy()
+    ts = _labels(subjects, 'subjects', n, S)
+    ta = _labels(actions, 'actions', n, A)
     pairs = dict(subject=(s, ts), action=(a, ta), both=(s*A + a, ts*A + ta))
     count = lambda x: np.bincount(x, minlength=S*A)/n
-    return {k: float((x == y).mean()) for k, (x, y) in pairs.items()} | {f'{k}_chance': float(count(x) @ count(y)) for k, (x, y) in pairs.items()}
+    return ({k: float((x == y).mean()) for k, (x, y) in pairs.items()}
+            | {f'{k}_chance': float(count(x) @ count(y)) for k, (x, y) in pairs.items()})
 
 # %% ../nbs/31_metrics.ipynb #2fcf617b
-def probe(codes: np.ndarray | Tensor, # (N, d), codes of training clips; flatten zv first
-          labels, # N numbers or names, a factor of these clips
-          held_codes: np.ndarray | Tensor, # (M, d), codes of other clips
-          held_labels, # M numbers or names
-          ridge: float = .01, # lambda, relative to the variance of a coordinate
-         ) -> float: # share of held-out labels that are right, 0..1
-    "Accuracy with which a linear rule reads a factor from a code; `InputError` if codes and labels don't fit."
+def probe(codes: np.ndarray | Tensor, labels, held_codes: np.ndarray | Tensor, held_labels,
+          ridge: float = .01) -> float:
+    """Accuracy with which a linear rule reads a factor from a code.
+
+    `InputError` if codes and labels don't fit.
+
+    codes: (N, d), codes of training clips; flatten zv first
+    labels: N numbers or names, a factor of these clips
+    held_codes: (M, d), codes of other clips
+    held_labels: M numbers or names
+    ridge: lambda, relative to the variance of a coordinate
+    returns: share of held-out labels that are right, 0..1
+    """
     x, held = _two(codes, held_codes, ('codes', 'held_codes'), 1)
     names, index = np.unique(_labels(labels, 'labels', len(x)), return_inverse=True)
-    y, mean, std = torch.eye(len(names)).double()[index], x.mean(0), x.std(0, correction=0).clamp_min(1e-9)
+    y = torch.eye(len(names)).double()[index]
+    mean = x.mean(0)
+    std = x.std(0, correction=0).clamp_min(1e-9)
     x, held = (x - mean)/std, (held - mean)/std
     w = torch.linalg.solve(x.T @ x + ridge*len(x)*torch.eye(x.shape[1]).double(), x.T @ (y - y.mean(0)))
-    return float((names[(held @ w + y.mean(0)).argmax(1).numpy()] == _labels(held_labels, 'held_labels', len(held))).mean())
+    return float((names[(held @ w + y.mean(0)).argmax(1).numpy()] == _labels(held_labels, 'held_labels',
+            len(held))).mean())
 
 # %% ../nbs/31_metrics.ipynb #f421339b
-def bootstrap(score, # a function of all the arrays, in order, that gives a number
-              *groups, # each an array (N, ...), or a tuple of arrays of one length whose rows stay together
-              n: int = 200, # draws
-              seed: int = 0,
-              level: float = .95, # share of the draws inside the interval
-             ) -> tuple[float, float]: # low, high
-    "Percentile interval of a score, groups resampled separately; `InputError` on a group without rows or of different lengths."
+def bootstrap(score, *groups, n: int = 200, seed: int = 0, level: float = .95) -> tuple[float, float]:
+    """Percentile interval of a score, groups resampled separately.
+
+    `InputError` on a group without rows or of different lengths.
+
+    score: a function of all the arrays, in order, that gives a number
+    groups: each an array (N, ...), or a tuple of arrays of one length whose rows stay together
+    n: draws
+    seed, level: share of the draws inside the interval
+    returns: low, high
+    """
     groups = [g if isinstance(g, tuple) else (g,) for g in groups]
     for i, g in enumerate(groups):
-        if len({len(x) for x in g}) != 1 or not len(g[0]): raise InputError(f'group {i} has {[len(x) for x in g]} rows: give equal lengths above 0')
-    if n < 1 or not 0 < level < 1: raise InputError(f'n={n}, level={level}: give at least one draw and a level between 0 and 1')
+        if len({len(x) for x in g}) != 1 or not len(g[0]):
+            raise InputError(f'group {i} has {[len(x) for x in g]} rows: give equal lengths above 0')
+    if n < 1 or not 0 < level < 1:
+        raise InputError(f'n={n}, level={level}: give at least one draw and a level between 0 and 1')
     rng = np.random.default_rng(seed)
     def draw():
         rows = [rng.integers(len(g[0]), size=len(g[0])) for g in groups]

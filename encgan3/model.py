@@ -25,7 +25,8 @@ from .clips import FRAMES, InputError, check_clip
 from .discriminators import FrameDiscriminator, VideoDiscriminator, pick_frames
 from .encoder import ContentEncoder, Gaussian, MotionEncoder, noise
 from .generator import Generator, modules
-from .losses import Weights, discriminator_loss, encoder_loss, generator_loss, literal_kl, real, reconstruction
+from .losses import (Weights, discriminator_loss, encoder_loss, generator_loss, literal_kl, real,
+                            reconstruction)
 from .streams import begun, draw_seed
 from .training import recolour
 
@@ -45,10 +46,12 @@ class Config(Weights):
     lr: float = 2e-4 # of Adam, for all parts (Section 5)
     beta: float = .5 # first moment of Adam (G³AN: 0.5)
     decay: float = 0. # of the generator's averaged weights; 0: none
-    any_frame: bool = False # True: in training, the content code comes from any frame of the clip (ours), not the first
+    # True: in training, the content code comes from any frame of the clip (ours), not the first
+    any_frame: bool = False
     recolour: bool = False # True: in training, the motion encoder sees the clip in other colours (ours)
     batch_statistics: bool = True # False: batch normalisation uses its running statistics in training too
-    encoder_size: int = 0 # pixels of the frames that both encoders see, averaged from larger ones (ours); 0: `size`
+    # pixels of the frames that both encoders see, averaged from larger ones (ours); 0: `size`
+    encoder_size: int = 0
 
 # %% ../nbs/22_model.ipynb #614ed0b6
 PRESETS = {
@@ -64,7 +67,8 @@ PRINTED = dict(attention=True, lr=2e-4, norm=1, reconstruction=100., change=0., 
 REASONS = { # setting of the companion recipe: value, why it isn't as printed
     'attention': (False, 'a large part of the time of a step at 32 pixels (61_speed)'),
     'lr': (3e-4, 'larger steps, where time allows few'),
-    'norm': (2, 'squared errors ask for the mean of a pixel, absolute ones for its median, which a passing limb leaves unmoved'),
+    'norm': (2, 'squared errors ask for the mean of a pixel, absolute ones for its median, '
+                'which a passing limb leaves unmoved'),
     'reconstruction': (300., 'errors are below 1, and their squares are smaller still'),
     'change': (100., 'a moving limb has few pixels; the difference maps show little else'),
     'kl_content': (.01, 'closer to the prior that new clips are drawn from'),
@@ -72,29 +76,44 @@ REASONS = { # setting of the companion recipe: value, why it isn't as printed
 RECIPES = {'printed': PRINTED, 'companion': PRINTED | {name: value for name, (value, _) in REASONS.items()}}
 
 # %% ../nbs/22_model.ipynb #05a15c47
-def configuration(preset: str = 'paper64', recipe: str = 'printed', # one of PRESETS; one of RECIPES
-                  **changes) -> Config: # single settings that differ from both
-    "Size, widths and settings; InputError for an unknown preset, recipe, size or setting."
-    if preset not in PRESETS: raise InputError(f'preset={preset!r}: unknown; choose one of {", ".join(PRESETS)}')
-    if recipe not in RECIPES: raise InputError(f'recipe={recipe!r}: unknown; choose one of {", ".join(RECIPES)}')
+def configuration(preset: str = 'paper64', recipe: str = 'printed', **changes) -> Config:
+    """Size, widths and settings; InputError for an unknown preset, recipe, size or setting.
+
+    preset, recipe: one of PRESETS; one of RECIPES
+    changes: single settings that differ from both
+    """
+    if preset not in PRESETS:
+        raise InputError(f'preset={preset!r}: unknown; choose one of {", ".join(PRESETS)}')
+    if recipe not in RECIPES:
+        raise InputError(f'recipe={recipe!r}: unknown; choose one of {", ".join(RECIPES)}')
     sizes = PRESETS[preset] | changes
     modules(sizes['size'])
-    return checked(dict.fromkeys(('kl_content', 'kl_motion'), literal_kl(sizes['size'])) | RECIPES[recipe] | sizes)
+    return checked(dict.fromkeys(('kl_content', 'kl_motion'), literal_kl(sizes['size'])) | RECIPES[recipe]
+                   | sizes)
 
 def checked(settings: dict) -> Config:
     "Settings -> configuration; InputError names a setting that doesn't exist."
     known = {field.name for field in fields(Config)}
-    if wrong := sorted(set(settings) - known): raise InputError(f'{wrong[0]}={settings[wrong[0]]!r}: no such setting; there are {", ".join(sorted(known))}')
+    if wrong := sorted(set(settings) - known):
+        raise InputError(f'{wrong[0]}={settings[wrong[0]]!r}: no such setting; '
+                         f'there are {", ".join(sorted(known))}')
     return Config(**settings)
 
 # %% ../nbs/22_model.ipynb #f7d08d8b
-def recipe_of(config: dict) -> str: # settings, as they stand in a record
-    "Name of the recipe that settings follow, or the nearest one and what differs from it; sizes and widths aside."
-    if config.get('method'): return f'{config["method"]}, its own'
+def recipe_of(config: dict) -> str:
+    """Name of the recipe that settings follow, or the nearest one and what differs from it.
+
+    Sizes and widths aside.
+
+    config: settings, as they stand in a record
+    """
+    if config.get('method'):
+        return f'{config["method"]}, its own'
     mine = asdict(checked(config))
     sizes = {name: mine[name] for name in PRESETS['tiny']}
     theirs = {recipe: asdict(configuration('tiny', recipe, **sizes)) for recipe in RECIPES}
-    differ = {recipe: [f'{name}={mine[name]!r}' for name in mine if mine[name] != settings[name]] for recipe, settings in theirs.items()}
+    differ = {recipe: [f'{name}={mine[name]!r}' for name in mine if mine[name] != settings[name]]
+              for recipe, settings in theirs.items()}
     nearest = min(differ, key=lambda recipe: len(differ[recipe]))
     return nearest + (f' but for {", ".join(differ[nearest])}' if differ[nearest] else '')
 
@@ -111,23 +130,33 @@ class Codes:
 
 # %% ../nbs/22_model.ipynb #66536f91
 class Networks(nn.Module):
-    "Both encoders, the generator (with its averaged copy) and both discriminators, and how data flows between them (Fig. 1)."
+    """Both encoders, the generator (with its averaged copy) and both discriminators, and how data flows
+    between them (Fig. 1).
+    """
     def __init__(self, c: Config):
         super().__init__()
         seed = draw_seed()
         self.content = begun(seed, 'content', ContentEncoder, c.size, c.encoder_ch, c.content, c.encoder_size)
-        self.motion = begun(seed, 'motion', MotionEncoder, c.size, c.encoder_ch, c.motion, seen=c.encoder_size)
-        self.G = begun(seed, 'G', Generator, c.size, c.ch, c.content, c.motion, c.attention, c.spatial, c.temporal)
+        self.motion = begun(seed, 'motion', MotionEncoder, c.size, c.encoder_ch, c.motion,
+                            seen=c.encoder_size)
+        self.G = begun(seed, 'G', Generator, c.size, c.ch, c.content, c.motion, c.attention, c.spatial,
+                       c.temporal)
         self.average = deepcopy(self.G).requires_grad_(False) if c.decay else None
         self.D_I = begun(seed, 'D_I', FrameDiscriminator, c.size, c.judge_ch)
         self.D_V = begun(seed, 'D_V', VideoDiscriminator, c.size, c.judge_ch)
         self.any_frame, self.recolour = c.any_frame, c.recolour
 
-    def posterior(self, clip: Tensor, generator: torch.Generator | None = None, # with one, as in training: any_frame, recolour
-                  frame: Tensor | None = None) -> Codes: # (B, 3, 1, H, W): show it to the content encoder
-        "Codes of real clips."
-        if frame is None: frame = pick_frames(clip, generator)[:, :, None] if self.any_frame and generator else clip
-        return Codes(self.content(frame), self.motion(recolour(clip, generator) if self.recolour and generator else clip))
+    def posterior(self, clip: Tensor, generator: torch.Generator | None = None,
+                  frame: Tensor | None = None) -> Codes:
+        """Codes of real clips.
+
+        clip, generator: with one, as in training: any_frame, recolour
+        frame: (B, 3, 1, H, W), to show the content encoder
+        """
+        if frame is None:
+            frame = pick_frames(clip, generator)[:, :, None] if self.any_frame and generator else clip
+        return Codes(self.content(frame),
+                     self.motion(recolour(clip, generator) if self.recolour and generator else clip))
 
     def prior(self, n: int, frames: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         "n codes from N(0, I) for clips of `frames` frames."
@@ -135,33 +164,45 @@ class Networks(nn.Module):
         return noise((n, self.G.content), like, generator), noise((n, self.G.motion, steps), like, generator)
 
 # %% ../nbs/22_model.ipynb #1d7d3a0a
-def both(G: nn.Module, posterior: tuple[Tensor, Tensor], prior: tuple[Tensor, Tensor], # codes (zx, zv)
-        ) -> tuple[Tensor, Tensor]: # reconstructions, new clips
-    "One generator pass over posterior and prior codes together."
+def both(G: nn.Module, posterior: tuple[Tensor, Tensor],
+         prior: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """One generator pass over posterior and prior codes together.
+
+    G, posterior, prior: codes (zx, zv)
+    returns: reconstructions, new clips
+    """
     return G(*map(cat, zip(posterior, prior))).chunk(2)
 
 # %% ../nbs/22_model.ipynb #9c25ed8f
-def judge(net: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]: # one tensor of logits for each input
-    "Logits for several inputs in one pass."
+def judge(net: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
+    """Logits for several inputs in one pass.
+
+    returns: one tensor of logits for each input
+    """
     return net(cat(inputs)).split([len(x) for x in inputs])
 
-def discriminator_update(nets: Networks, clip: Tensor, prior: tuple, generator: torch.Generator, frame: Tensor | None = None) -> tuple[Tensor, dict]:
+def discriminator_update(nets: Networks, clip: Tensor, prior: tuple, generator: torch.Generator,
+                         frame: Tensor | None = None) -> tuple[Tensor, dict]:
     "Loss of D_I and D_V (Eq. 3 + Eq. 4), and what to log."
-    with torch.no_grad(): rebuilt, new = both(nets.G, nets.posterior(clip, generator, frame).sample(generator), prior)
+    with torch.no_grad():
+        rebuilt, new = both(nets.G, nets.posterior(clip, generator, frame).sample(generator), prior)
     frames = discriminator_loss(*judge(nets.D_I, *(pick_frames(c, generator) for c in (clip, rebuilt, new))))
     videos = discriminator_loss(*judge(nets.D_V, clip, rebuilt, new))
     return frames + videos, {'D_I': frames, 'D_V': videos}
 
 # %% ../nbs/22_model.ipynb #f91da9cd
-def warm_up_update(nets: Networks, clip: Tensor, generator: torch.Generator, w: Weights, frame: Tensor | None = None) -> tuple[Tensor, dict]:
+def warm_up_update(nets: Networks, clip: Tensor, generator: torch.Generator, w: Weights,
+                   frame: Tensor | None = None) -> tuple[Tensor, dict]:
     "Loss of encoders and generator together (Eq. 1), and what to log."
     q = nets.posterior(clip, generator, frame)
     rebuilt = nets.G(*q.sample(generator))
-    terms = {'L1': reconstruction(clip, rebuilt), 'KL content': q.zx.kl().mean(), 'KL motion': q.zv.kl().mean()}
+    terms = {'L1': reconstruction(clip, rebuilt), 'KL content': q.zx.kl().mean(),
+             'KL motion': q.zv.kl().mean()}
     return encoder_loss(clip, rebuilt, q.zx, q.zv, w), terms
 
 # %% ../nbs/22_model.ipynb #df5614ba
-def encoder_update(nets: Networks, clip: Tensor, generator: torch.Generator, w: Weights, frame: Tensor | None = None) -> tuple[Tensor, dict]:
+def encoder_update(nets: Networks, clip: Tensor, generator: torch.Generator, w: Weights,
+                   frame: Tensor | None = None) -> tuple[Tensor, dict]:
     "Loss of both encoders (Eq. 1), and what to log."
     nets.G.eval()
     result = warm_up_update(nets, clip, generator, w, frame)
@@ -169,51 +210,71 @@ def encoder_update(nets: Networks, clip: Tensor, generator: torch.Generator, w: 
     return result
 
 # %% ../nbs/22_model.ipynb #d1dd9f99
-def generator_update(nets: Networks, clip: Tensor, prior: tuple, generator: torch.Generator, w: Weights, frame: Tensor | None = None) -> tuple[Tensor, dict]:
+def generator_update(nets: Networks, clip: Tensor, prior: tuple, generator: torch.Generator, w: Weights,
+                     frame: Tensor | None = None) -> tuple[Tensor, dict]:
     "Loss of the generator (Eq. 2), and what to log."
-    with torch.no_grad(): codes = nets.posterior(clip, generator, frame).sample(generator)
+    with torch.no_grad():
+        codes = nets.posterior(clip, generator, frame).sample(generator)
     fakes = both(nets.G, codes, prior)
-    frames, videos = judge(nets.D_I, *(pick_frames(c, generator) for c in fakes)), judge(nets.D_V, *fakes)
+    frames = judge(nets.D_I, *(pick_frames(c, generator) for c in fakes))
+    videos = judge(nets.D_V, *fakes)
     return generator_loss(clip, fakes[0], frames, videos, w), {'G': sum(map(real, (*frames, *videos)))}
 
 # %% ../nbs/22_model.ipynb #567bd9db
 def train_only(nets: Networks, *parts: nn.Module):
     "Switch gradients on for `parts` and off for everything else."
     nets.requires_grad_(False)
-    for part in parts: part.requires_grad_(True)
+    for part in parts:
+        part.requires_grad_(True)
 
 # %% ../nbs/22_model.ipynb #36fadfb1
 def keep_statistics(net: nn.Module):
     "Let batch normalisation use its running statistics, as they are, until the next `net.train()`."
     for part in net.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm): part.eval()
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()
 
 # %% ../nbs/22_model.ipynb #31cb1095
 class Learner(Networks):
     "The five networks with their optimizers and the paper's order of updates."
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        adam = lambda *parts: torch.optim.Adam([p for part in parts for p in part.parameters()], self.knobs.lr, (self.knobs.beta, .999), fused=True)
-        if not self.knobs.adversarial: return {'all': adam(self.content, self.motion, self.G)}
+        adam = lambda *parts: torch.optim.Adam([p for part in parts for p in part.parameters()],
+                                               self.knobs.lr, (self.knobs.beta, .999), fused=True)
+        if not self.knobs.adversarial:
+            return {'all': adam(self.content, self.motion, self.G)}
         return {'D': adam(self.D_I, self.D_V), 'Enc': adam(self.content, self.motion), 'G': adam(self.G)}
 
-    def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator, frame: Tensor | None = None): # see posterior
-        "Yield (optimizer, loss) for D, Enc and G, each computed after the update before it (Section 4); one for all in a warm-up."
+    def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator,
+                frame: Tensor | None = None):
+        """Yield (optimizer, loss) for D, Enc and G, each computed after the update before it (Section 4).
+
+        One for all in a warm-up.
+
+        clip, optimizers, generator, frame: see posterior
+        """
         w, self.terms = self.knobs, {}
         prior = self.prior(len(clip), clip.shape[2], generator)
-        order = {'D': ((self.D_I, self.D_V), lambda: discriminator_update(self, clip, prior, generator, frame)),
-                 'Enc': ((self.content, self.motion), lambda: encoder_update(self, clip, generator, w, frame)),
+        order = {'D': ((self.D_I, self.D_V),
+                       lambda: discriminator_update(self, clip, prior, generator, frame)),
+                 'Enc': ((self.content, self.motion),
+                         lambda: encoder_update(self, clip, generator, w, frame)),
                  'G': ((self.G,), lambda: generator_update(self, clip, prior, generator, w, frame))}
-        if not w.adversarial: order = {'all': ((self.content, self.motion, self.G), lambda: warm_up_update(self, clip, generator, w, frame))}
+        if not w.adversarial:
+            order = {'all': ((self.content, self.motion, self.G),
+                             lambda: warm_up_update(self, clip, generator, w, frame))}
         for name, (parts, loss_of) in order.items():
             train_only(self, *parts)
-            if not w.batch_statistics: keep_statistics(self)
+            if not w.batch_statistics:
+                keep_statistics(self)
             loss, terms = loss_of()
             self.terms |= {key: value.detach() for key, value in terms.items()}
             yield optimizers[name], loss
 
 # %% ../nbs/22_model.ipynb #cbcaf560
 class Editor(Learner):
-    "Inference: encode, decode, reconstruct, sample, swap. Clips are (B, 3, T, size, size) in [-1, 1], T = 16, 20, 24, ..."
+    """Inference: encode, decode, reconstruct, sample, swap. Clips are (B, 3, T, size, size) in [-1, 1], T =
+    16, 20, 24, ...
+    """
     @torch.no_grad()
     def encode(self, clip: Tensor) -> Codes:
         "Posterior codes of real clips; InputError for a clip of another size, length, range or dtype."
@@ -221,8 +282,11 @@ class Editor(Learner):
         return self.posterior(clip.to(self.G.to_rgb.weight))
 
     @torch.no_grad()
-    def decode(self, zx: Tensor, zv: Tensor) -> Tensor: # (B, content), (B, motion, L) -> (B, 3, 12 + 4L, size, size)
-        "Clips from codes; InputError for codes of another length."
+    def decode(self, zx: Tensor, zv: Tensor) -> Tensor:
+        """Clips from codes; InputError for codes of another length.
+
+        returns: (B, content), (B, motion, L) -> (B, 3, 12 + 4L, size, size)
+        """
         check_codes(zx, zv, self.G)
         G, like = self.average or self.G, self.G.to_rgb.weight
         return cat([G(x, v) for x, v in zip(zx.to(like).split(16), zv.to(like).split(16))])
@@ -233,7 +297,8 @@ class Editor(Learner):
 
     def sample(self, n: int, frames: int = FRAMES, generator: torch.Generator | None = None) -> Tensor:
         "n new clips from the prior; InputError unless frames = 16, 20, 24, ..."
-        if frames < FRAMES or frames % 4: raise InputError(f'frames={frames}: a clip has 16, 20, 24, ... frames')
+        if frames < FRAMES or frames % 4:
+            raise InputError(f'frames={frames}: a clip has 16, 20, 24, ... frames')
         return self.decode(*self.prior(n, frames, generator))
 
     def swap(self, content: Tensor, motion: Tensor) -> Tensor:
@@ -243,70 +308,106 @@ class Editor(Learner):
 # %% ../nbs/22_model.ipynb #09c8d23f
 def check_codes(zx: Tensor, zv: Tensor, G: Generator):
     "InputError unless zx is (B, content) and zv (B, motion, L) for this generator."
-    if zx.ndim != 2 or zx.shape[1] != G.content: raise InputError(f'zx has shape {tuple(zx.shape)}: this model takes (B, {G.content})')
-    if zv.ndim != 3 or zv.shape[1] != G.motion: raise InputError(f'zv has shape {tuple(zv.shape)}: this model takes (B, {G.motion}, L)')
-    if len(zx) != len(zv): raise InputError(f'{len(zx)} content codes and {len(zv)} motion codes: give as many of each')
+    if zx.ndim != 2 or zx.shape[1] != G.content:
+        raise InputError(f'zx has shape {tuple(zx.shape)}: this model takes (B, {G.content})')
+    if zv.ndim != 3 or zv.shape[1] != G.motion:
+        raise InputError(f'zv has shape {tuple(zv.shape)}: this model takes (B, {G.motion}, L)')
+    if len(zx) != len(zv):
+        raise InputError(f'{len(zx)} content codes and {len(zv)} motion codes: give as many of each')
 
 # %% ../nbs/22_model.ipynb #7d4e7ddb
 SHIPPED = Path(str(files('encgan3')))/'weights' # models inside the package, by name
 
-def find(model: str | Path, # folder, training run, shipped name or Hub id
-         revision: str | None = None, # of a Hub id
-        ) -> tuple[Path, Path]: # file of settings, file of tensors
-    "Where a model's files are; InputError says where was looked."
+def find(model: str | Path, revision: str | None = None) -> tuple[Path, Path]:
+    """Where a model's files are; InputError says where was looked.
+
+    model: folder, training run, shipped name or Hub id
+    revision: of a Hub id
+    returns: file of settings, file of tensors
+    """
     for folder in (Path(model), SHIPPED/str(model)):
-        if (folder/'config.json').exists(): return folder/'config.json', folder/'model.safetensors'
-        if checkpoints(folder): return checkpoints(folder)[-1]/'state.json', checkpoints(folder)[-1]/'state.safetensors'
+        if (folder/'config.json').exists():
+            return folder/'config.json', folder/'model.safetensors'
+        if checkpoints(folder):
+            return checkpoints(folder)[-1]/'state.json', checkpoints(folder)[-1]/'state.safetensors'
     shipped = ', '.join(sorted(p.name for p in SHIPPED.glob('*'))) or 'none'
-    if Path(model).exists(): raise InputError(f'{model}: no config.json and no checkpoint in it; give a saved model or a training run')
-    try: return tuple(Path(hf_hub_download(str(model), name, revision=revision)) for name in ('config.json', 'model.safetensors'))
-    except Exception as e: raise InputError(f'{model}: no such folder, no model of this name in the package ({shipped}), and the Hub says {type(e).__name__}') from None
+    if Path(model).exists():
+        raise InputError(f'{model}: no config.json and no checkpoint in it; '
+                         'give a saved model or a training run')
+    try:
+        return tuple(Path(hf_hub_download(str(model), name, revision=revision))
+                     for name in ('config.json', 'model.safetensors'))
+    except Exception as e:
+        raise InputError(f'{model}: no such folder, no model of this name in the package ({shipped}), '
+                         f'and the Hub says {type(e).__name__}') from None
 
 # %% ../nbs/22_model.ipynb #4dc71974
-def read_model(settings: Path, tensors: Path) -> tuple[dict, dict]: # settings, tensors by name
-    "Read a model's two files; InputError for anything that isn't what it should be."
-    try: config = json.loads(settings.read_text())
-    except (OSError, ValueError): raise InputError(f'{settings}: not a readable JSON file; save the model again') from None
-    try: state = load_file(tensors)
-    except Exception as e: raise InputError(f'{tensors}: not a readable safetensors file ({type(e).__name__}); was it downloaded completely?') from None
-    if settings.name == 'config.json': return config, state
-    return config['config'], {key.removeprefix('model/'): value for key, value in state.items() if key.startswith('model/')}
+def read_model(settings: Path, tensors: Path) -> tuple[dict, dict]:
+    """Read a model's two files; InputError for anything that isn't what it should be.
+
+    returns: settings, tensors by name
+    """
+    try:
+        config = json.loads(settings.read_text())
+    except (OSError, ValueError):
+        raise InputError(f'{settings}: not a readable JSON file; save the model again') from None
+    try:
+        state = load_file(tensors)
+    except Exception as e:
+        raise InputError(f'{tensors}: not a readable safetensors file ({type(e).__name__}); '
+                         'was it downloaded completely?') from None
+    if settings.name == 'config.json':
+        return config, state
+    return config['config'], {key.removeprefix('model/'): value for key, value in state.items()
+                              if key.startswith('model/')}
 
 # %% ../nbs/22_model.ipynb #0484eea9
 def tensors_to_save(nets: Networks) -> dict[str, Tensor]:
     "All weights and buffers, the averaged generator in the place of the generator."
     state = {key: value for key, value in nets.state_dict().items() if not key.startswith('average.')}
-    if nets.average is not None: state |= {f'G.{key}': value for key, value in nets.average.state_dict().items()}
+    if nets.average is not None:
+        state |= {f'G.{key}': value for key, value in nets.average.state_dict().items()}
     return {key: value.contiguous() for key, value in state.items()}
 
 # %% ../nbs/22_model.ipynb #e676d680
 def fit_average(state: dict[str, Tensor], wanted: bool) -> dict[str, Tensor]:
     "Tensors with an averaged generator, which starts as a copy where there is none, or without one."
     there = any(key.startswith('average.') for key in state)
-    if not wanted: return {key: value for key, value in state.items() if not key.startswith('average.')}
-    return state if there else state | {key.replace('G.', 'average.', 1): value for key, value in state.items() if key.startswith('G.')}
+    if not wanted:
+        return {key: value for key, value in state.items() if not key.startswith('average.')}
+    return (state if there else state
+            | {key.replace('G.', 'average.', 1): value for key, value in state.items()
+               if key.startswith('G.')})
 
 # %% ../nbs/22_model.ipynb #bf5bf5f2
 class EncGAN3(Editor, PyTorchModelHubMixin, library_name='encgan3', license='mit'):
-    "Encoder Enabled GAN-Based Video Generator (Yang & Bors, ICIP 2022): encode, decode, reconstruct, sample, swap."
+    """Encoder Enabled GAN-Based Video Generator (Yang & Bors, ICIP 2022): encode, decode, reconstruct,
+    sample, swap.
+    """
     defaults = asdict(Config()) # what a setting was before it existed
-    def __init__(self, **settings): # fields of Config
+    def __init__(self, **settings):
+        "settings: fields of Config"
         knobs = checked(settings)
         super().__init__(knobs)
         self.knobs, self.config, self.terms = knobs, asdict(knobs), {}
         self.eval()
 
     @classmethod
-    def from_preset(cls, preset: str, seed: int = 0, recipe: str = 'printed', # see configuration
-                    **changes) -> 'EncGAN3': # single settings
-        "A new, untrained model; what two models of one seed share begins the same."
+    def from_preset(cls, preset: str, seed: int = 0, recipe: str = 'printed', **changes) -> 'EncGAN3':
+        """A new, untrained model; what two models of one seed share begins the same.
+
+        preset, seed, recipe: see configuration
+        returns: single settings
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return cls(**asdict(configuration(preset, recipe, **changes)))
 
     @classmethod
     def from_pretrained(cls, model: str | Path, revision: str | None = None, **changes) -> 'EncGAN3':
-        "A trained model (saved folder, training run, shipped name, Hub id), to be trained on with `changes`, such as lr=1e-4."
+        """A trained model (saved folder, training run, shipped name, Hub id), to be trained on with
+        `changes`, such as lr=1e-4.
+        """
         settings, tensors = find(model, revision)
         config, state = read_model(settings, tensors)
         self = cls(**config | changes)
@@ -323,6 +424,11 @@ def load_strictly(net: nn.Module, state: dict[str, Tensor], file: Path):
     ours = net.state_dict()
     for key in sorted(ours.keys() | state.keys()):
         here, there = ours.get(key), state.get(key)
-        if here is None or there is None: raise InputError(f'{file}: tensor {key} is {"missing" if there is None else "not part of this model"}; config.json belongs to another model')
-        if here.shape != there.shape: raise InputError(f'{file}: tensor {key} has shape {tuple(there.shape)}, not {tuple(here.shape)}; config.json belongs to another model')
+        if here is None or there is None:
+            raise InputError(f'{file}: tensor {key} is '
+                             f'{"missing" if there is None else "not part of this model"}; '
+                             'config.json belongs to another model')
+        if here.shape != there.shape:
+            raise InputError(f'{file}: tensor {key} has shape {tuple(there.shape)}, not {tuple(here.shape)}; '
+                             'config.json belongs to another model')
     net.load_state_dict(state)

@@ -25,7 +25,8 @@ from .clips import FRAMES, InputError, span, to_clip, to_frames, window_starts
 from .crop import crop_box, cut_out
 from .datasets import SAFE, ClipStore, decode_video, prepare, write_video
 from .files import replacing
-from .latents import NOWHERE, STYLE, Directions, Edit, Item, change, codes_of, link, newest, said_of, text
+from .latents import (NOWHERE, STYLE, Directions, Edit, Item, change, codes_of, link, newest, said_of,
+                             text)
 from .losses import psnr
 from .model import EncGAN3
 from .show import gif, png
@@ -38,24 +39,32 @@ class Box(NamedTuple):
     left: int
     side: int
 
-def boxes_of(frames: np.ndarray, # uint8 (T, H, W, 3)
-             box: Box | str | None = None, # by hand, or a crop of `crop_box`; None: the centre
-            ) -> np.ndarray: # int (T, 4): left, top, right, bottom, whole pixels inside the frame
-    "Where to cut each frame; InputError for a box that leaves the frame, or for an unknown crop."
+def boxes_of(frames: np.ndarray, box: Box | str | None = None) -> np.ndarray:
+    """Where to cut each frame; InputError for a box that leaves the frame, or for an unknown crop.
+
+    frames: uint8 (T, H, W, 3)
+    box: by hand, or a crop of `crop_box`; None: the centre
+    returns: int (T, 4): left, top, right, bottom, whole pixels inside the frame
+    """
     if not isinstance(box, Box):
         left, top, right, bottom = crop_box(frames, box or 'centre').T
-        return np.floor(np.stack([left, top, np.floor(left) + right - left, np.floor(top) + bottom - top], 1) + 1e-6).astype(int)
+        return np.floor(np.stack([left, top, np.floor(left) + right - left, np.floor(top) + bottom - top], 1)
+                        + 1e-6).astype(int)
     (T, H, W, _), (top, left, side) = frames.shape, box
     if side < 1 or min(top, left) < 0 or top + side > H or left + side > W or any(x != int(x) for x in box):
-        raise InputError(f'{box} leaves the frame, or is no whole pixels: top + side may be {H} at most, left + side {W}, and side is 1 or more')
+        raise InputError(f'{box} leaves the frame, or is no whole pixels: top + side may be {H} at most, '
+                         f'left + side {W}, and side is 1 or more')
     return np.tile(np.array([left, top, left + side, top + side], int), (T, 1))
 
 # %% ../nbs/59_own_videos.ipynb #06682476
-def outlined(frame: np.ndarray, # uint8 (H, W, 3)
-             box: np.ndarray, # left, top, right, bottom: a row of `boxes_of`
-             line: int = 2, # pixels, inside the box
-            ) -> np.ndarray: # uint8 (H, W, 3), a copy
-    "A frame with the box drawn on it."
+def outlined(frame: np.ndarray, box: np.ndarray, line: int = 2) -> np.ndarray:
+    """A frame with the box drawn on it.
+
+    frame: uint8 (H, W, 3)
+    box: left, top, right, bottom: a row of `boxes_of`
+    line: pixels, inside the box
+    returns: uint8 (H, W, 3), a copy
+    """
     (left, top, right, bottom), out = box, frame.copy()
     out[top:bottom, left:right] = 255, 220, 0
     inside = np.s_[top + line:max(top + line, bottom - line), left + line:max(left + line, right - line)]
@@ -63,31 +72,48 @@ def outlined(frame: np.ndarray, # uint8 (H, W, 3)
     return out
 
 # %% ../nbs/59_own_videos.ipynb #928a9204
-def rate_of(path: str | Path, declared: float) -> float: # frames a second
-    "The mean rate by a video's own time stamps; the declared one if it has none, or if they agree to half a percent."
+def rate_of(path: str | Path, declared: float) -> float:
+    """The mean rate by a video's own time stamps.
+
+    The declared one if it has none, or if they agree to half a percent.
+
+    returns: frames a second
+    """
     import av
     try:
         with av.open(str(path), container_options=SAFE, metadata_errors='ignore') as container:
             stream = next(s for s in container.streams.video if s.codec_context)
             times = sorted(float(p.pts*p.time_base) for p in container.demux(stream) if p.pts is not None)
-    except (av.error.FFmpegError, OSError, ValueError): times = [] # cut short: decode_video has said so
-    if len(times) < 2 or times[-1] == times[0]: return declared
+    except (av.error.FFmpegError, OSError, ValueError):
+        times = [] # cut short: decode_video has said so
+    if len(times) < 2 or times[-1] == times[0]:
+        return declared
     rate = (len(times) - 1)/(times[-1] - times[0])
     return declared if abs(rate/declared - 1) < .005 else rate
 
 # %% ../nbs/59_own_videos.ipynb #cb4617f2
-SIDE, MOST_BYTES, MOST_PIXELS = 480, 2**30, 2**26 # of a frame's shorter side; of all frames; of a picture
-VIDEOS, PICTURES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.gif'), ('.png', '.jpg', '.jpeg', '.webp')
+SIDE = 480 # pixels of a frame's shorter side, at most
+MOST_BYTES = 2**30 # of all frames
+MOST_PIXELS = 2**26 # of a picture
+VIDEOS = '.mp4', '.avi', '.mov', '.mkv', '.webm', '.gif'
+PICTURES = '.png', '.jpg', '.jpeg', '.webp'
 
-def read_picture(path: str | Path, side: int = SIDE) -> np.ndarray: # uint8 (1, H, W, 3)
-    "A picture as a video of one frame, its shorter side at most `side`; InputError if it can't be read."
+def read_picture(path: str | Path, side: int = SIDE) -> np.ndarray:
+    """A picture as a video of one frame, its shorter side at most `side`; InputError if it can't be read.
+
+    returns: uint8 (1, H, W, 3)
+    """
     try:
         with Image.open(path, formats=['PNG', 'JPEG', 'WEBP']) as image:
-            if image.width*image.height > MOST_PIXELS: raise InputError(f'{path}: {image.width}x{image.height} exceeds {MOST_PIXELS} pixels: scale it down first')
+            if image.width*image.height > MOST_PIXELS:
+                raise InputError(f'{path}: {image.width}x{image.height} exceeds {MOST_PIXELS} pixels: '
+                                 'scale it down first')
             upright = ImageOps.exif_transpose(image).convert('RGB')
-    except InputError: raise
+    except InputError:
+        raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
-        raise InputError(f'{path}: is no picture that can be read ({type(e).__name__}): save it as PNG or JPEG') from None
+        raise InputError(f'{path}: is no picture that can be read ({type(e).__name__}): '
+                         'save it as PNG or JPEG') from None
     upright.thumbnail([side*s/min(upright.size) for s in upright.size]) # never larger
     return np.asarray(upright)[None]
 
@@ -100,17 +126,24 @@ class Footage(NamedTuple):
     boxes: np.ndarray # int (T, 4), of `boxes_of`
     problem: str | None = None # what is wrong with the file although frames were read
 
-def opened(path: str | Path, # .mp4 .avi .mov .mkv .webm .gif, or a picture
-           box: Box | str | None = None, # see boxes_of
-           side: int = SIDE, # frames are shrunk until their shorter side is this, in pixels
-           most: int = MOST_BYTES, # of all frames, after shrinking
-          ) -> Footage:
-    "Read a video and choose its square; warns of a file cut short, InputError if nothing can be read or it is too long."
-    if Path(path).suffix.lower() in PICTURES: frames, fps, problem = read_picture(path, side), 25., None
+def opened(path: str | Path, box: Box | str | None = None, side: int = SIDE,
+           most: int = MOST_BYTES) -> Footage:
+    """Read a video and choose its square.
+
+    Warns of a file cut short, InputError if nothing can be read or it is too long.
+
+    path: .mp4 .avi .mov .mkv .webm .gif, or a picture
+    box: see boxes_of
+    side: frames are shrunk until their shorter side is this, in pixels
+    most: of all frames, after shrinking
+    """
+    if Path(path).suffix.lower() in PICTURES:
+        frames, fps, problem = read_picture(path, side), 25., None
     else:
         frames, fps, problem = decode_video(path, side, max_bytes=most)
         fps = rate_of(path, fps)
-    if problem: warnings.warn(f'{path}: {problem}', stacklevel=2)
+    if problem:
+        warnings.warn(f'{path}: {problem}', stacklevel=2)
     return Footage(Path(path).name, frames, fps, boxes_of(frames, box), problem)
 
 # %% ../nbs/59_own_videos.ipynb #035aef19
@@ -123,34 +156,47 @@ class Plan:
     stride: int # frames of a window are this far apart
     starts: tuple[int, ...] # first frames of the windows
 
-    def rows(self) -> np.ndarray: # (N, 16) frame numbers
+    def rows(self) -> np.ndarray:
+        "returns: (N, 16) frame numbers"
         return np.array(self.starts)[:, None] + self.stride*np.arange(FRAMES)
 
-def plan_of(length: int, # frames
-            fps: float = 25., # frames a second
-            stride: int | None = None, # None: by the rate, and smaller for a short video
-            name: str = 'video', # what the message calls it
-           ) -> Plan:
-    "Windows that cover a whole video; InputError if it is too short."
-    if length < FRAMES: raise InputError(f'{name}: has {length} frame{"s"*(length != 1)}, and a clip needs {FRAMES}: give a longer video')
+def plan_of(length: int, fps: float = 25., stride: int | None = None, name: str = 'video') -> Plan:
+    """Windows that cover a whole video; InputError if it is too short.
+
+    length: frames
+    fps: frames a second
+    stride: None: by the rate, and smaller for a short video
+    name: what the message calls it
+    """
+    if length < FRAMES:
+        raise InputError(f'{name}: has {length} frame{"s"*(length != 1)}, and a clip needs {FRAMES}: '
+                         'give a longer video')
     most = (length - 1)//(FRAMES - 1)
     stride = min(max(1, round(fps/RATE)), most) if stride is None else stride
-    if span(FRAMES, stride) > length: raise InputError(f'{name}: {FRAMES} frames {stride} apart need {span(FRAMES, stride)} and it has {length}: take a stride from 1 to {most}')
+    if span(FRAMES, stride) > length:
+        raise InputError(f'{name}: {FRAMES} frames {stride} apart need {span(FRAMES, stride)} and it has '
+                         f'{length}: take a stride from 1 to {most}')
     starts = [*window_starts(length, FRAMES, stride, FRAMES*stride)]
-    if starts[-1] + span(FRAMES, stride) < length: starts.append(length - span(FRAMES, stride))
+    if starts[-1] + span(FRAMES, stride) < length:
+        starts.append(length - span(FRAMES, stride))
     return Plan(length, stride, tuple(starts))
 
 # %% ../nbs/59_own_videos.ipynb #b8bb9fc3
-def joined(clips: Tensor, # (N, 3, 16, h, w) in [-1, 1], one for each window
-           plan: Plan,
-           blend: bool = True, # frames in between are blended; False: the kept frame before them is repeated
-          ) -> np.ndarray: # uint8 (length, h, w, 3)
-    "Windows put together again; InputError unless there are as many as planned, of 16 frames."
+def joined(clips: Tensor, plan: Plan, blend: bool = True) -> np.ndarray:
+    """Windows put together again; InputError unless there are as many as planned, of 16 frames.
+
+    clips: (N, 3, 16, h, w) in [-1, 1], one for each window
+    plan, blend: frames in between are blended; False: the kept frame before them is repeated
+    returns: uint8 (length, h, w, 3)
+    """
     if (len(clips), clips.shape[2]) != (len(plan.starts), FRAMES):
-        raise InputError(f'{len(clips)} clips of {clips.shape[2]} frames for {len(plan.starts)} windows of {FRAMES}: keep number and length')
+        raise InputError(f'{len(clips)} clips of {clips.shape[2]} frames for {len(plan.starts)} windows of '
+                         f'{FRAMES}: keep number and length')
     rows = plan.rows().ravel()
     fresh = np.diff(np.maximum.accumulate(rows), prepend=-1) > 0 # not covered by the windows before
-    times, x, t = rows[fresh], to_frames(clips).reshape(-1, *clips.shape[3:], 3)[fresh].astype(np.float32), np.arange(plan.length)
+    times = rows[fresh]
+    x = to_frames(clips).reshape(-1, *clips.shape[3:], 3)[fresh].astype(np.float32)
+    t = np.arange(plan.length)
     right = np.searchsorted(times, t)
     left = np.maximum(right - 1, 0)
     part = 1 - (times[right] - t)/np.maximum(times[right] - times[left], 1) # 1: on a kept frame
@@ -158,36 +204,49 @@ def joined(clips: Tensor, # (N, 3, 16, h, w) in [-1, 1], one for each window
     return np.rint(x[left] + part*(x[right] - x[left])).astype(np.uint8)
 
 # %% ../nbs/59_own_videos.ipynb #72d76c7d
-def windows_of(footage: Footage, plan: Plan, size: int) -> Tensor: # (N, 3, 16, size, size) in [-1, 1]
-    "All windows of a video's square."
+def windows_of(footage: Footage, plan: Plan, size: int) -> Tensor:
+    """All windows of a video's square.
+
+    returns: (N, 3, 16, size, size) in [-1, 1]
+    """
     return to_clip(cut_out(footage.frames, footage.boxes, size)[plan.rows()])
 
-def through(footage: Footage,
-            process: Callable, # clips (B, 3, 16, size, size) -> as many, B is at most 16
-            size: int, # of a clip's frames, pixels
-            stride: int | None = None, # see plan_of
-            blend: bool = True, # see joined
-           ) -> np.ndarray: # uint8 (T, size, size, 3), as many frames as the video has
-    "A whole video's square through something that works on clips."
+def through(footage: Footage, process: Callable, size: int, stride: int | None = None,
+            blend: bool = True) -> np.ndarray:
+    """A whole video's square through something that works on clips.
+
+    footage, process: clips (B, 3, 16, size, size) -> as many, B is at most 16
+    size: of a clip's frames, pixels
+    stride: see plan_of
+    blend: see joined
+    returns: uint8 (T, size, size, 3), as many frames as the video has
+    """
     plan = plan_of(len(footage.frames), footage.fps, stride, footage.name)
     return joined(cat([process(clips) for clips in windows_of(footage, plan, size).split(16)]), plan, blend)
 
 # %% ../nbs/59_own_videos.ipynb #03f0ba9a
-def rim(height: int, width: int, soft: float) -> np.ndarray: # (height, width, 1), above 0 to 1
-    "How much of the edited picture counts: 1 inside, less towards the rim."
+def rim(height: int, width: int, soft: float) -> np.ndarray:
+    """How much of the edited picture counts: 1 inside, less towards the rim.
+
+    returns: (height, width, 1), above 0 to 1
+    """
     ramp = lambda n: np.minimum(1, (np.minimum(np.arange(n), np.arange(n)[::-1]) + .5)/max(soft*n, .5))
     return np.minimum(ramp(height)[:, None], ramp(width))[..., None]
 
-def pasted(footage: Footage,
-           squares: np.ndarray, # uint8 (T, h, w, 3), one for each frame
-           soft: float = .1, # how far the rim fades, in sides; 0: not at all
-          ) -> np.ndarray: # uint8 (T, H, W, 3), a copy
-    "The video with other squares in its boxes; InputError for another number of them."
-    if len(squares) != len(footage.frames): raise InputError(f'{len(squares)} squares for {len(footage.frames)} frames: give one for each frame')
+def pasted(footage: Footage, squares: np.ndarray, soft: float = .1) -> np.ndarray:
+    """The video with other squares in its boxes; InputError for another number of them.
+
+    footage, squares: uint8 (T, h, w, 3), one for each frame
+    soft: how far the rim fades, in sides; 0: not at all
+    returns: uint8 (T, H, W, 3), a copy
+    """
+    if len(squares) != len(footage.frames):
+        raise InputError(f'{len(squares)} squares for {len(footage.frames)} frames: give one for each frame')
     out = footage.frames.copy()
     for frame, (left, top, right, bottom), square in zip(out, footage.boxes, squares):
         part = frame[top:bottom, left:right]
-        new = np.asarray(Image.fromarray(square).resize(part.shape[1::-1], Image.Resampling.BICUBIC), np.float32)
+        new = np.asarray(Image.fromarray(square).resize(part.shape[1::-1], Image.Resampling.BICUBIC),
+                         np.float32)
         part[:] = np.rint(part + rim(*part.shape[:2], soft)*(new - part))
     return out
 
@@ -195,116 +254,173 @@ def pasted(footage: Footage,
 def item_of(model: EncGAN3, footage: Footage) -> Item:
     "The middle window of a video, or a picture standing still, with its codes."
     size = model.knobs.size
-    if len(footage.frames) == 1: clip = to_clip(cut_out(footage.frames, footage.boxes, size)).expand(-1, -1, FRAMES, -1, -1)
+    if len(footage.frames) == 1:
+        clip = to_clip(cut_out(footage.frames, footage.boxes, size)).expand(-1, -1, FRAMES, -1, -1)
     else:
         clips = windows_of(footage, plan_of(len(footage.frames), footage.fps, None, footage.name), size)
         clip = clips[[len(clips)//2]]
     return Item(footage.name, clip, codes_of(model, clip))
 
-def edited_squares(model: EncGAN3, footage: Footage,
-                   other: Item | None = None, # what to edit with; None: nothing, so that Edit() is the reconstruction
-                   edit: Edit = Edit(content=1), # see 56_latents; frames=None
-                   known: Directions = NOWHERE, # what edit.zx and edit.zv step along
-                   stride: int | None = None, blend: bool = True, # see through
-                  ) -> np.ndarray: # uint8 (T, size, size, 3)
-    "A whole video, edited by its codes."
+def edited_squares(model: EncGAN3, footage: Footage, other: Item | None = None, edit: Edit = Edit(content=1),
+                   known: Directions = NOWHERE, stride: int | None = None, blend: bool = True) -> np.ndarray:
+    """A whole video, edited by its codes.
+
+    model, footage, other: what to edit with; None: nothing, so that Edit() is the reconstruction
+    edit: see 56_latents; frames=None
+    known: what edit.zx and edit.zv step along
+    stride, blend: see through
+    returns: uint8 (T, size, size, 3)
+    """
     def process(clips):
         mine = codes_of(model, clips)
         return model.decode(*change(mine, other.codes if other else mine, edit, known)).cpu()
     return through(footage, process, model.knobs.size, stride, blend)
 
 # %% ../nbs/59_own_videos.ipynb #a7c232ab
-def gif_rate(frames: np.ndarray, fps: float) -> tuple[np.ndarray, float]: # frames and rate
-    "The same seconds of film at the nearest rate that a GIF can have."
-    rate = 100/max(2, round(100/fps))
-    return frames[(np.arange(max(1, round(len(frames)*rate/fps)))*fps/rate).astype(int).clip(max=len(frames) - 1)], rate
+def gif_rate(frames: np.ndarray, fps: float) -> tuple[np.ndarray, float]:
+    """The same seconds of film at the nearest rate that a GIF can have.
 
-def write_film(path: str | Path, # .mp4, .avi, .mkv or .gif; replaced whole if it exists
-               frames: np.ndarray, # uint8 (T, H, W, 3)
-               fps: float, # frames a second
-              ) -> Path:
-    "Write a video at its rate; InputError for another suffix, or for too much film in a GIF."
-    if Path(path).suffix.lower() != '.gif': return write_video(path, frames, fps)
-    if frames.size > 2**26: raise InputError(f'{path}: {frames.size} bytes of frames are too many for a GIF: end the name in .mp4')
+    returns: frames and rate
+    """
+    rate = 100/max(2, round(100/fps))
+    return frames[(np.arange(max(1, round(len(frames)*rate/fps)))*fps/rate).astype(int).clip(max=len(frames)
+            - 1)], rate
+
+def write_film(path: str | Path, frames: np.ndarray, fps: float) -> Path:
+    """Write a video at its rate; InputError for another suffix, or for too much film in a GIF.
+
+    path: .mp4, .avi, .mkv or .gif; replaced whole if it exists
+    frames: uint8 (T, H, W, 3)
+    fps: frames a second
+    """
+    if Path(path).suffix.lower() != '.gif':
+        return write_video(path, frames, fps)
+    if frames.size > 2**26:
+        raise InputError(f'{path}: {frames.size} bytes of frames are too many for a GIF: '
+                         'end the name in .mp4')
     frames, rate = gif_rate(frames, fps)
-    with replacing(path) as temporary: temporary.write_bytes(gif(to_clip(frames), zoom=1, fps=rate))
+    with replacing(path) as temporary:
+        temporary.write_bytes(gif(to_clip(frames), zoom=1, fps=rate))
     return Path(path)
 
 # %% ../nbs/59_own_videos.ipynb #1d664018
-def how_well(model: EncGAN3, footage: Footage) -> dict: # dB, means over the windows
-    "PSNR of a video's reconstruction, and of each window's first frame standing still."
-    clips = windows_of(footage, plan_of(len(footage.frames), footage.fps, None, footage.name), model.knobs.size)
+def how_well(model: EncGAN3, footage: Footage) -> dict:
+    """PSNR of a video's reconstruction, and of each window's first frame standing still.
+
+    returns: dB, means over the windows
+    """
+    clips = windows_of(footage, plan_of(len(footage.frames), footage.fps, None, footage.name),
+                       model.knobs.size)
     made = torch.cat([model.reconstruct(x).cpu() for x in clips.split(16)])
-    return {name: round(psnr(clips, x).mean().item(), 1) for name, x in (('PSNR', made), ('still', clips[:, :, :1].expand_as(clips)))}
+    return {name: round(psnr(clips, x).mean().item(), 1)
+            for name, x in (('PSNR', made), ('still', clips[:, :, :1].expand_as(clips)))}
 
 # %% ../nbs/59_own_videos.ipynb #aea3af06
-def learn(films: list[Footage],
-          folder: str | Path, # for squares, clip store and run; a run that is there goes on
-          start: str | Path = 'weizmann-s-tiny', # a model, see EncGAN3.from_pretrained
-          steps: int | None = None, minutes: float = float('inf'), # what ends it; None: only the time
-          batch: int = 8, seed: int = 0, quiet: bool = False,
-          **changes, # of the model's settings, such as lr=3e-4
-         ) -> EncGAN3:
-    "Go on training a model on films; InputError if there is none, or one too short for a clip."
-    if not films: raise InputError('no films to learn: give at least one, and better ten')
+def learn(films: list[Footage], folder: str | Path, start: str | Path = 'weizmann-s-tiny',
+          steps: int | None = None, minutes: float = float('inf'), batch: int = 8, seed: int = 0,
+          quiet: bool = False, **changes) -> EncGAN3:
+    """Go on training a model on films; InputError if there is none, or one too short for a clip.
+
+    films, folder: for squares, clip store and run; a run that is there goes on
+    start: a model, see EncGAN3.from_pretrained
+    steps, minutes: what ends it; None: only the time
+    batch, seed, quiet, changes: of the model's settings, such as lr=3e-4
+    """
+    if not films:
+        raise InputError('no films to learn: give at least one, and better ten')
     model, folder = EncGAN3.from_pretrained(start, **changes), Path(folder)
-    size, stride = model.knobs.size, min(plan_of(len(f.frames), f.fps, None, f.name).stride for f in films)
-    for i, f in enumerate(films): write_video(folder/'squares'/f'{i:04} {Path(f.name).stem}.mkv', cut_out(f.frames, f.boxes, size), f.fps)
+    size = model.knobs.size
+    stride = min(plan_of(len(f.frames), f.fps, None, f.name).stride for f in films)
+    for i, f in enumerate(films):
+        write_video(folder/'squares'/f'{i:04} {Path(f.name).stem}.mkv', cut_out(f.frames, f.boxes, size),
+                    f.fps)
     prepare('folder', folder/'squares', folder/'store', size, stride, crop='whole', workers=0, progress=False)
-    train(model, ClipStore(folder/'store', None), folder/'run', steps, batch, seed, minutes=minutes, same=('subject',), quiet=quiet)
+    train(model, ClipStore(folder/'store', None), folder/'run', steps, batch, seed, minutes=minutes,
+          same=('subject',), quiet=quiet)
     return model
 
 # %% ../nbs/59_own_videos.ipynb #e236c693
-def handed(name: str, data: bytes) -> Footage: # name: of the file, its suffix tells what it is
-    "A file that someone handed over, with the centre square; InputError says what is wrong with it."
+def handed(name: str, data: bytes) -> Footage:
+    """A file that someone handed over, with the centre square; InputError says what is wrong with it.
+
+    name: of the file, its suffix tells what it is
+    """
     name = Path(name.replace('\\', '/')).name or 'file'
     with TemporaryDirectory() as here, warnings.catch_warnings():
         warnings.simplefilter('ignore') # Footage.problem tells
         file = Path(here)/f'video{Path(name).suffix[:9]}'
         file.write_bytes(data)
-        try: return opened(file)._replace(name=name)
-        except InputError as e: raise InputError(str(e).replace(str(file), name)) from None
+        try:
+            return opened(file)._replace(name=name)
+        except InputError as e:
+            raise InputError(str(e).replace(str(file), name)) from None
 
-def film_bytes(frames: np.ndarray, fps: float) -> bytes: # uint8 (T, H, W, 3) -> MP4
-    "A film as bytes, for a link."
-    with TemporaryDirectory() as here: return write_film(Path(here)/'film.mp4', frames, fps).read_bytes()
+def film_bytes(frames: np.ndarray, fps: float) -> bytes:
+    """A film as bytes, for a link.
+
+    frames: uint8 (T, H, W, 3)
+    returns: MP4
+    """
+    with TemporaryDirectory() as here:
+        return write_film(Path(here)/'film.mp4', frames, fps).read_bytes()
 
 # %% ../nbs/59_own_videos.ipynb #3ad06803
-def bench_controls() -> dict: # name -> ipywidgets control
-    "Everything that can be set or clicked."
+def bench_controls() -> dict:
+    """Everything that can be set or clicked.
+
+    returns: name -> ipywidgets control
+    """
     import ipywidgets as w
-    wide, auto, style = w.Layout(width='400px', max_width='calc(100% - 4px)'), w.Layout(width='auto'), dict(description_width='148px')
-    slider = lambda words, low: w.IntSlider(value=low, min=low, max=low, description=words, continuous_update=False, layout=wide, style=style)
+    wide = w.Layout(width='400px', max_width='calc(100% - 4px)')
+    auto = w.Layout(width='auto')
+    style = dict(description_width='148px')
+    slider = lambda words, low: w.IntSlider(value=low, min=low, max=low, description=words,
+                                            continuous_update=False, layout=wide, style=style)
     tick = lambda words: w.Checkbox(value=True, description=words, indent=False, layout=auto)
     return dict(film=w.FileUpload(accept=','.join(VIDEOS), description='your video', layout=auto),
-                other=w.FileUpload(accept=','.join(VIDEOS + PICTURES), description='video or picture for its content', layout=auto),
+                other=w.FileUpload(accept=','.join(VIDEOS + PICTURES),
+                                   description='video or picture for its content', layout=auto),
                 top=slider('box: top', 0), left=slider('box: left', 0), side=slider('box: side', 1),
                 whose=w.Dropdown(description='content of', layout=wide, style=style),
-                amount=w.FloatSlider(value=1., min=0., max=1., step=.05, description='how much of it', continuous_update=False, layout=wide, style=style),
-                paste=tick('put the square back into the frame'), blend=tick('blend frames in between'), edit=w.Button(description='edit', button_style='primary'))
+                amount=w.FloatSlider(value=1., min=0., max=1., step=.05, description='how much of it',
+                                     continuous_update=False, layout=wide, style=style),
+                paste=tick('put the square back into the frame'), blend=tick('blend frames in between'),
+                edit=w.Button(description='edit', button_style='primary'))
 
-def bench_outputs() -> dict: # name -> ipywidgets
-    "What the page shows."
+def bench_outputs() -> dict:
+    """What the page shows.
+
+    returns: name -> ipywidgets
+    """
     import ipywidgets as w
-    return {'look': w.Image(format='png', layout=w.Layout(width='100%', max_width='400px')), 'film': w.Image(format='gif', layout=w.Layout(width='100%', max_width='400px')),
+    return {'look': w.Image(format='png', layout=w.Layout(width='100%', max_width='400px')),
+            'film': w.Image(format='gif', layout=w.Layout(width='100%', max_width='400px')),
             'links': w.HTML(), 'said': w.HTML(), 'news': w.HTML()}
 
 # %% ../nbs/59_own_videos.ipynb #5ede860e
 class Bench:
     "The video on the workbench, the items whose content can be taken, and what can be done with them."
     def __init__(self, model: EncGAN3, items: list[Item], c: dict, out: dict):
-        self.model, self.items, self.c, self.out, self.footage = model, list(items), c, out, None
+        self.model = model
+        self.items = list(items)
+        self.c = c
+        self.out = out
+        self.footage = None
         self.offer()
 
-    def offer(self, chosen: int = -1): # place of an item; -1: nobody's content (a dropdown takes None for no choice at all)
-        self.c['whose'].options = [('nobody: only encode and decode', -1), *((item.name, i) for i, item in enumerate(self.items))]
+    def offer(self, chosen: int = -1):
+        "chosen: place of an item; -1: nobody's content (a dropdown takes None for no choice at all)"
+        self.c['whose'].options = [('nobody: only encode and decode', -1),
+                                   *((item.name, i) for i, item in enumerate(self.items))]
         self.c['whose'].value = chosen
 
     def box(self) -> Box: return Box(*(self.c[k].value for k in Box._fields))
 
-    def show(self, footage: Footage): # InputError if it is too short
+    def show(self, footage: Footage):
+        "InputError for footage that is too short."
         plan_of(len(footage.frames), footage.fps, None, footage.name)
-        (left, top, right, bottom), self.footage = footage.boxes[0].tolist(), footage
+        left, top, right, bottom = footage.boxes[0].tolist()
+        self.footage = footage
         self.c['side'].max = min(footage.frames.shape[1:3])
         for k, x in (('side', min(right - left, bottom - top)), ('top', top), ('left', left)):
             self.c[k].value = x
@@ -312,63 +428,89 @@ class Bench:
         self.look()
 
     def fit(self):
-        for k, n in zip(('top', 'left'), self.footage.frames.shape[1:3] if self.footage else ()): self.c[k].max = n - self.c['side'].value
+        for k, n in zip(('top', 'left'), self.footage.frames.shape[1:3] if self.footage else ()):
+            self.c[k].max = n - self.c['side'].value
 
     def look(self):
-        if self.footage: self.out['look'].value = png(outlined(self.footage.frames[0], boxes_of(self.footage.frames[:1], self.box())[0]))
+        if self.footage:
+            self.out['look'].value = png(outlined(self.footage.frames[0],
+                                                  boxes_of(self.footage.frames[:1], self.box())[0]))
 
 # %% ../nbs/59_own_videos.ipynb #7f1cef83
 class Editing(Bench):
     "A workbench that takes files and edits; what goes wrong is said in one line."
-    def attempt(self, do: Callable, where: str): # where: news or said
+    def attempt(self, do: Callable, where: str):
+        "do, where: where: news or said"
         self.out[where].value = ''
-        try: do()
-        except Exception as e: self.out[where].value = text(said_of(e), 'wrong')
+        try:
+            do()
+        except Exception as e:
+            self.out[where].value = text(said_of(e), 'wrong')
 
-    def take(self, kind: str): # film or other: files of the person at the page
+    def take(self, kind: str):
+        "kind: film or other: files of the person at the page"
         for file in self.c[kind].value:
             footage = handed(file['name'], bytes(file['content']))
-            if kind == 'film': self.show(footage)
+            if kind == 'film':
+                self.show(footage)
             else:
                 self.items.append(item_of(self.model, footage))
                 self.offer(len(self.items) - 1)
-            self.out['news'].value = text(f'{footage.name} is here' + (f', but {footage.problem}' if footage.problem else ''))
+            self.out['news'].value = text(f'{footage.name} is here'
+                                          + (f', but {footage.problem}' if footage.problem else ''))
 
     def edit(self):
-        if self.footage is None: raise InputError('no video yet: choose one with the first button')
-        f, i, size = self.footage._replace(boxes=boxes_of(self.footage.frames, self.box())), self.c['whose'].value, self.model.knobs.size
-        squares = edited_squares(self.model, f, None if i < 0 else self.items[i], Edit(content=self.c['amount'].value), blend=self.c['blend'].value)
+        if self.footage is None:
+            raise InputError('no video yet: choose one with the first button')
+        f = self.footage._replace(boxes=boxes_of(self.footage.frames, self.box()))
+        i = self.c['whose'].value
+        size = self.model.knobs.size
+        squares = edited_squares(self.model, f, None if i < 0 else self.items[i],
+                                 Edit(content=self.c['amount'].value), blend=self.c['blend'].value)
         zoom, known = max(1, 160//size), how_well(self.model, f)
         both = to_clip(np.stack([cut_out(f.frames, f.boxes, size), squares])[:, :round(5*f.fps)])
         self.out['film'].value = gif(both, columns=2, zoom=zoom, fps=f.fps)
-        self.out['said'].value = text(f'The model rebuilds this square with {known["PSNR"]} dB; its first frames, standing still, have {known["still"]}. ' + (
-            'So it knows such films.' if known['PSNR'] > known['still'] else 'So it does not know such films: train it on yours with `learn`.'))
+        verdict = ('So it knows such films.' if known['PSNR'] > known['still']
+                   else 'So it does not know such films: train it on yours with `learn`.')
+        self.out['said'].value = text(f'The model rebuilds this square with {known["PSNR"]} dB; '
+                                      f'its first frames, standing still, have {known["still"]}. {verdict}')
         frames = pasted(f, squares) if self.c['paste'].value else squares.repeat(zoom, 1).repeat(zoom, 2)
         self.out['links'].value = link('edited.mp4', film_bytes(frames, f.fps), 'video/mp4')
 
 # %% ../nbs/59_own_videos.ipynb #d4c19e6b
-def workbench(model: EncGAN3 | None = None, # None: the shipped one
-              items: list[Item] = (), # whose content can be taken, see item_of
-              footage: Footage | None = None, # a video to begin with
-              wait: float | None = .02, # seconds, see latents.newest
-             ): # ipywidgets.VBox; .controls, .outputs are its parts by name
-    "Your video in, an edited video out: InputError for a video too short."
+def workbench(model: EncGAN3 | None = None, items: list[Item] = (), footage: Footage | None = None,
+              wait: float | None = .02):
+    """Your video in, an edited video out: InputError for a video too short.
+
+    model: None: the shipped one
+    items: whose content can be taken, see item_of
+    footage: a video to begin with
+    wait: seconds, see latents.newest
+    returns: ipywidgets.VBox; .controls, .outputs are its parts by name
+    """
     import ipywidgets as w
     c, out = bench_controls(), bench_outputs()
     bench = Editing(model or EncGAN3.from_pretrained('weizmann-s-tiny'), items, c, out)
     redraw = newest(lambda: bench.attempt(bench.look, 'said'), wait)
     def taken(kind, _):
-        if not c[kind].value: return
+        if not c[kind].value:
+            return
         bench.attempt(partial(bench.take, kind), 'news')
         c[kind].value = () # the same file may come again
-    for kind in ('film', 'other'): c[kind].observe(partial(taken, kind), 'value')
+    for kind in ('film', 'other'):
+        c[kind].observe(partial(taken, kind), 'value')
     c['side'].observe(lambda _: bench.fit(), 'value')
-    for k in Box._fields: c[k].observe(redraw, 'value')
+    for k in Box._fields:
+        c[k].observe(redraw, 'value')
     c['edit'].on_click(lambda _: bench.attempt(bench.edit, 'said'))
-    if footage: bench.show(footage)
+    if footage:
+        bench.show(footage)
     half = lambda *parts: w.VBox(parts, layout=w.Layout(width='412px', max_width='100%'))
     left = half(c['film'], out['look'], out['news'], *(c[k] for k in Box._fields))
-    right = half(c['other'], c['whose'], c['amount'], c['paste'], c['blend'], c['edit'], out['film'], out['said'], out['links'])
-    page = w.VBox([w.HTML(STYLE), w.HBox([left, right], layout=w.Layout(flex_flow='row wrap', grid_gap='4px 24px'))]).add_class('encgan3')
+    right = half(c['other'], c['whose'], c['amount'], c['paste'], c['blend'], c['edit'], out['film'],
+                 out['said'], out['links'])
+    page = w.VBox([w.HTML(STYLE), w.HBox([left, right],
+                                         layout=w.Layout(flex_flow='row wrap',
+                                                         grid_gap='4px 24px'))]).add_class('encgan3')
     page.controls, page.outputs = c, out
     return page

@@ -18,10 +18,13 @@ from .clips import InputError, to_clip
 from .datasets import Catalogue, ClipStore, Windows
 
 # %% ../nbs/58_two_people.ipynb #400d262c
-def halves(frames: np.ndarray, # uint8 (N, size, size, 3)
-           cut: float = 3/16, # of the width, from each side
-          ) -> Tensor: # uint8 (N, size, size//2, 3)
-    "The middle of each frame, squeezed to half a frame's width."
+def halves(frames: np.ndarray, cut: float = 3/16) -> Tensor:
+    """The middle of each frame, squeezed to half a frame's width.
+
+    frames: uint8 (N, size, size, 3)
+    cut: of the width, from each side
+    returns: uint8 (N, size, size//2, 3)
+    """
     size, side, parts = frames.shape[1], round(cut*frames.shape[1]), []
     for some in np.array_split(frames[:, :, side:frames.shape[1] - side], max(1, len(frames)//256)):
         x = torch.from_numpy(np.ascontiguousarray(some)).permute(0, 3, 1, 2).float()
@@ -31,21 +34,34 @@ def halves(frames: np.ndarray, # uint8 (N, size, size, 3)
 # %% ../nbs/58_two_people.ipynb #c7769349
 class Pairs(Catalogue):
     "Clips of two people, left and right, from a clip store of one; it is read like a `ClipStore`."
-    def __init__(self, store: ClipStore, # of split None: all of its videos
-                 split: str | None = 'train', # train or test (each tenth pair); None: all
-                 **only: tuple): # values of factors that both must have, such as action=('bend', 'jack')
+    def __init__(self, store: ClipStore, split: str | None = 'train', **only: tuple):
+        """store: of split None: all of its videos
+        split: train or test (each tenth pair); None: all
+        only: values of factors that both must have, such as action=('bend', 'jack')
+        """
         one = [v for v in store.videos if all(v['factors'].get(f) in values for f, values in only.items())]
         two = [(a, b) for a, b in product(one, one) if a['factors']['subject'] != b['factors']['subject']]
-        if not two: raise InputError(f'{store.folder}: no two videos of different people fit {only}: it has {store.table()[[*only]].drop_duplicates().to_dict("list")}')
-        videos = [dict(file=f'{a["file"]} | {b["file"]}', first=0, length=min(a['length'], b['length']), fps=a['fps'], split='train' if i % 10 else 'test',
-                       factors={f'{side} {f}': value for side, v in (('left', a), ('right', b)) for f, value in v['factors'].items()},
+        if not two:
+            raise InputError(f'{store.folder}: no two videos of different people fit {only}: '
+                             f'it has {store.table()[[*only]].drop_duplicates().to_dict("list")}')
+        videos = [dict(file=f'{a["file"]} | {b["file"]}', first=0, length=min(a['length'], b['length']),
+                       fps=a['fps'], split='train' if i % 10 else 'test',
+                       factors={f'{side} {f}': value for side, v in (('left', a), ('right', b))
+                                for f, value in v['factors'].items()},
                        places=(a['first'], b['first'])) for i, (a, b) in enumerate(two)]
         Windows.__init__(self, [v for v in videos if split in (None, v['split'])], store.frames, store.stride)
-        self.folder, self.split, self.size, self.halves = store.folder, split, store.size, halves(store.array)
-        self.sha256, self.one = hashlib.sha256(f'{store.sha256} {videos}'.encode()).hexdigest(), store
+        self.folder = store.folder
+        self.split = split
+        self.size = store.size
+        self.halves = halves(store.array)
+        self.sha256 = hashlib.sha256(f'{store.sha256} {videos}'.encode()).hexdigest()
+        self.one = store
 
-    def clips(self, indices) -> Tensor: # clip, (B, 3, T, size, size) in [-1, 1]
-        "Windows as a batch."
+    def clips(self, indices) -> Tensor:
+        """Windows as a batch.
+
+        returns: clip, (B, 3, T, size, size) in [-1, 1]
+        """
         i, k = self.places(indices)
         at = torch.from_numpy((i - self.begins[k])[:, None] + self.stride*np.arange(self.frames))
         firsts = torch.tensor([self.videos[n]['places'] for n in k])
@@ -53,4 +69,7 @@ class Pairs(Catalogue):
 
     def record(self) -> dict:
         "All that a run must say about its data."
-        return self.one.record() | dict(dataset=f'{self.one.index["dataset"]}, two people', sha256=self.sha256, split=self.split, rule='test: each tenth pair of videos', videos=len(self.videos), windows=len(self))
+        return (self.one.record() | dict(dataset=f'{self.one.index["dataset"]}, two people',
+                                         sha256=self.sha256, split=self.split,
+                                         rule='test: each tenth pair of videos', videos=len(self.videos),
+                                         windows=len(self)))

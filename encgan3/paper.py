@@ -42,24 +42,33 @@ SCAN = {
         'EncGAN3 87.16 571.29 78.935 8.906 70.448 5.986']}
 
 # %% ../nbs/00_paper.ipynb #3058f0bc
-def interval(printed: str, # a number as printed, such as '83.35'
-            ) -> tuple: # (lowest, highest) Decimal that rounds to it
-    "The values a printed number may stand for: half a unit of its last digit either way."
+def interval(printed: str) -> tuple:
+    """The values a printed number may stand for: half a unit of its last digit either way.
+
+    printed: a number as printed, such as '83.35'
+    returns: (lowest, highest) Decimal that rounds to it
+    """
     x = Decimal(printed)
     half = Decimal((0, (5,), x.as_tuple().exponent - 1))
     return x - half, x + half
 
 # %% ../nbs/00_paper.ipynb #f8752bb0
-def is_from_entropies(hy, # H(y), inter-entropy of the classifier's answers, in nats
-                      hyx, # H(y|x), intra-entropy, in nats
-                     ): # the Inception Score
-    "IS = exp(H(y) - H(y|x)): the three columns of Table 2 are two."
+def is_from_entropies(hy, hyx):
+    """IS = exp(H(y) - H(y|x)): the three columns of Table 2 are two.
+
+    hy: H(y), inter-entropy of the classifier's answers, in nats
+    hyx: H(y|x), intra-entropy, in nats
+    returns: the Inception Score
+    """
     return np.exp(hy - hyx)
 
 # %% ../nbs/00_paper.ipynb #56f81b85
-def is_gap(score: str, hy: str, hyx: str, # IS, H(y), H(y|x) as printed
-          ) -> float: # 0 if the identity can hold, else by how much it fails
-    "Distance between the printed IS and what its printed parts allow."
+def is_gap(score: str, hy: str, hyx: str) -> float:
+    """Distance between the printed IS and what its printed parts allow.
+
+    score, hy, hyx: IS, H(y), H(y|x) as printed
+    returns: 0 if the identity can hold, else by how much it fails
+    """
     (low, high), (y0, y1), (x0, x1) = map(interval, (score, hy, hyx))
     return float(max(0, low - is_from_entropies(y1, x0), is_from_entropies(y0, x1) - high))
 
@@ -77,23 +86,31 @@ REPAIRS = pd.DataFrame([
 ], columns=['table', 'row', 'scanned', 'repaired', 'reason'])
 
 # %% ../nbs/00_paper.ipynb #b68c3261
-def printed(number: int, # which table, 1..4
-           ) -> pd.DataFrame: # cells as printed, text; '-' where the paper has none
-    "One table of the paper, repaired."
+def printed(number: int) -> pd.DataFrame:
+    """One table of the paper, repaired.
+
+    number: which table, 1..4
+    returns: cells as printed, text; '-' where the paper has none
+    """
     mend = REPAIRS[REPAIRS.table == number].set_index(['row', 'scanned']).repaired.to_dict()
     head, *lines = SCAN[number]
     rows = [[mend.get((line.split()[0], cell), cell) for cell in line.split()] for line in lines]
-    split = lambda labels: labels if '/' not in labels[0] else pd.MultiIndex.from_tuples(x.split('/') for x in labels)
+    split = lambda labels: labels if '/' not in labels[0] else pd.MultiIndex.from_tuples(x.split('/')
+            for x in labels)
     return pd.DataFrame([r[1:] for r in rows], split([r[0].rstrip('*') for r in rows]), split(head.split()))
 
 # %% ../nbs/00_paper.ipynb #5bc50f91
 TABLE1, TABLE2, TABLE3, TABLE4 = (printed(n).replace('-', 'nan').astype(float) for n in (1, 2, 3, 4))
-TABLE2.index.names, TABLE3.index.names = ['method', 'data'], ['method', 'F-SA']
+TABLE2.index.names = ['method', 'data']
+TABLE3.index.names = ['method', 'F-SA']
 COPIED = ['VGAN', 'TGAN', 'MoCoGAN'] # starred in Table 1: "results are referred from [8]"
 
 # %% ../nbs/00_paper.ipynb #f3b7adc4
-def tidy() -> pd.DataFrame: # columns table, method, data, metric, printed
-    "All cells of Tables 1-4, one a row."
+def tidy() -> pd.DataFrame:
+    """All cells of Tables 1-4, one a row.
+
+    returns: columns table, method, data, metric, printed
+    """
     same = {('G3AN', 'yes'): 'G3AN', ('EncGAN3(Enc+G)', 'yes'): 'EncGAN3'}
     name = lambda m, fsa: same.get((m, fsa), f"{m}, {'F-SA' if fsa == 'yes' else 'no F-SA'}")
     t = {n: printed(n) for n in SCAN}
@@ -104,17 +121,24 @@ def tidy() -> pd.DataFrame: # columns table, method, data, metric, printed
     return pd.DataFrame(rows, columns=['table', 'method', 'data', 'metric', 'printed'])
 
 # %% ../nbs/00_paper.ipynb #ace64286
-def verdict(cells: list, # the same quantity as printed in several places
-           ) -> str: # 'equal', 'last digit' (roundings of one value) or 'contradict'
-    "Can these printed numbers be one value?"
-    if len(set(cells)) == 1: return 'equal'
+def verdict(cells: list) -> str:
+    """Can these printed numbers be one value?
+
+    cells: the same quantity as printed in several places
+    returns: 'equal', 'last digit' (roundings of one value) or 'contradict'
+    """
+    if len(set(cells)) == 1:
+        return 'equal'
     low, high = zip(*map(interval, cells))
     return 'last digit' if max(low) <= min(high) else 'contradict'
 
 # %% ../nbs/00_paper.ipynb #0dcdeadd
-def effects(table: pd.DataFrame = TABLE3, # index (method, F-SA), columns data sets, FID
-           ) -> pd.DataFrame: # change of FID, negative is better
-    "What F-SA and the encoder change in a table shaped like Table 3."
+def effects(table: pd.DataFrame = TABLE3) -> pd.DataFrame:
+    """What F-SA and the encoder change in a table shaped like Table 3.
+
+    table: index (method, F-SA), columns data sets, FID
+    returns: change of FID, negative is better
+    """
     g, full = 'EncGAN3(G)', 'EncGAN3(Enc+G)'
     rows = {('F-SA', f'in {m}'): table.loc[(m, 'yes')] - table.loc[(m, 'no')] for m in ('G3AN', g, full)}
     for fsa, name in (('no', 'without F-SA'), ('yes', 'with F-SA')):
@@ -130,24 +154,35 @@ CLASSES = {'subject x action': dict(UvA=800, Weizmann=90, KTH=150), # subjects t
 READINGS = pd.DataFrame([
     ('Eq. 1', 'both KL terms carry a minus', 'plus', '20_losses'),
     ('Eqs. 1, 2', 'norm not named', 'L1', '20_losses'),
-    ('Eqs. 1, 2', 'sums over what, with which weights?', 'L1 over all pixels, KL beside it as printed; adversarial terms 1 to 100 for the mean error', '20_losses'),
-    ('Eq. 1', 'which G do the encoders learn through?', 'G in evaluation mode, with its running statistics', '22_model'),
+    ('Eqs. 1, 2', 'sums over what, with which weights?',
+     'L1 over all pixels, KL beside it as printed; adversarial terms 1 to 100 for the mean error',
+     '20_losses'),
+    ('Eq. 1', 'which G do the encoders learn through?', 'G in evaluation mode, with its running statistics',
+     '22_model'),
     ('Eq. 1', 'how many codes for one clip', 'one sample of each posterior', '14_encoder'),
     ('Eqs. 1, 2', 'frame 0 in both sums', 'counts twice, as printed', '20_losses'),
-    ('Eqs. 1, 2', 'reconstruction is a function of (v, x_0); v_i0 does not exist', 'G(zx, zv); maps 1..15', '14_encoder'),
+    ('Eqs. 1, 2', 'reconstruction is a function of (v, x_0); v_i0 does not exist', 'G(zx, zv); maps 1..15',
+     '14_encoder'),
     ('Eq. 1', 'q(zx|x) has the whole video, the text the first frame', 'the first frame', '14_encoder'),
-    ('Sec. 4', 'sign, scale and stacking of 15 maps not given', 'x_j - x_(j-1), unscaled, all 15', '01_clips'),
+    ('Sec. 4', 'sign, scale and stacking of 15 maps not given', 'x_j - x_(j-1), unscaled, all 15',
+     '01_clips'),
     ('Eq. 2', 'adversarial terms and errors carry one sign', 'minimise -log D + error', '20_losses'),
     ('Eq. 2', 'D is not split into D_I and D_V', 'first two terms D_I, next two D_V', '20_losses'),
     ('Eqs. 3, 4', 'one real and two fake terms', 'summed as printed; optimum 1/3', '20_losses'),
-    ('Sec. 4', '"each of the three streams has its own Discriminator"', 'two: D_I, D_V, as in Eqs. 3 and 4', '15_discriminators'),
-    ('Sec. 4', '"trained individually", yet the encoders "together"', 'D; then both encoders; then G, each its own step', '22_model'),
-    ('Sec. 4', 're-run before the G step: same noise?', 'prior codes are those that D saw; posterior codes are drawn anew, by the new encoders', '22_model'),
+    ('Sec. 4', '"each of the three streams has its own Discriminator"', 'two: D_I, D_V, as in Eqs. 3 and 4',
+     '15_discriminators'),
+    ('Sec. 4', '"trained individually", yet the encoders "together"',
+     'D; then both encoders; then G, each its own step', '22_model'),
+    ('Sec. 4', 're-run before the G step: same noise?',
+     'prior codes are those that D saw; posterior codes are drawn anew, by the new encoders', '22_model'),
     ('Sec. 4', 'does Eq. 1 move G, does Eq. 2 move Enc?', 'no: a loss moves its own module', '22_model'),
-    ('Eqs. 2, 3', 'one index n for real, rebuilt and new frames?', 'a frame of its own for each clip', '22_model'),
-    ('Sec. 4', 'posterior and prior codes: one pass of G or two?', 'one batch, so one batch normalisation', '22_model'),
+    ('Eqs. 2, 3', 'one index n for real, rebuilt and new frames?', 'a frame of its own for each clip',
+     '22_model'),
+    ('Sec. 4', 'posterior and prior codes: one pass of G or two?', 'one batch, so one batch normalisation',
+     '22_model'),
     ('Sec. 3', '"four" modules i = 0..4', 'five; six for 128 x 128', '13_generator'),
-    ('Sec. 3', 'F-SA "between" two modules, indices unreadable', 'between G3_3 and G3_4, as public G3AN', '13_generator'),
+    ('Sec. 3', 'F-SA "between" two modules, indices unreadable', 'between G3_3 and G3_4, as public G3AN',
+     '13_generator'),
     ('Table 3', '"(G)" and "(Enc+G)"', 'both readings are measured', '54_table3'),
     ('Tables 2, 4', 'IS classifier', 'subject x action (2), action (4); K beside every IS', '31_metrics'),
 ], columns=['where', 'the paper', 'our reading', 'page'])

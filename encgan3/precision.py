@@ -14,30 +14,47 @@ from torch.nn import functional as F
 from .clips import InputError
 
 # %% ../nbs/21_precision.ipynb #4f491bb6
-def pass_time(precision: str, device: torch.device, # 'no' (float32) or 'bf16'
-             ) -> float: # seconds
-    "A convolution forward and backward: the fastest of three passes."
+def pass_time(precision: str, device: torch.device) -> float:
+    """A convolution forward and backward: the fastest of three passes.
+
+    precision, device: 'no' (float32) or 'bf16'
+    returns: seconds
+    """
     clips = 256 if device.type == 'cuda' else 4
     x = torch.ones(clips, 64, 32, 32, device=device).to(memory_format=torch.channels_last).requires_grad_()
-    weight, taken = torch.full((64, 64, 4, 4), .01, device=device, requires_grad=True), []
+    weight = torch.full((64, 64, 4, 4), .01, device=device, requires_grad=True)
+    taken = []
     for _ in range(3):
         start = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == 'bf16'): y = F.conv2d(x, weight, stride=2, padding=1)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == 'bf16'):
+            y = F.conv2d(x, weight, stride=2, padding=1)
         y.sum().backward()
-        if device.type == 'cuda': torch.cuda.synchronize(device)
+        if device.type == 'cuda':
+            torch.cuda.synchronize(device)
         taken.append(time.perf_counter() - start)
     return min(taken)
 
 # %% ../nbs/21_precision.ipynb #8b5bf18c
-PRECISIONS = ('auto', 'no', 'bf16')
+PRECISIONS = 'auto', 'no', 'bf16'
 
-def chosen_precision(asked: str, device: torch.device, # one of PRECISIONS; where training is going to run
-                     measured=pass_time, # (precision, device) -> seconds
-                    ) -> str: # 'no' (float32) or 'bf16'
-    "The precision to train in; about a second, unless float32 was asked for. InputError for one that doesn't exist."
-    if asked not in PRECISIONS: raise InputError(f'precision={asked!r}: take {", ".join(PRECISIONS)} (no is float32)')
-    if asked == 'no': return asked
+def chosen_precision(asked: str, device: torch.device, measured=pass_time) -> str:
+    """The precision to train in.
+
+    About a second, unless float32 was asked for. InputError for one that doesn't exist.
+
+    asked, device: one of PRECISIONS; where training is going to run
+    measured: (precision, device) -> seconds
+    returns: 'no' (float32) or 'bf16'
+    """
+    if asked not in PRECISIONS:
+        raise InputError(f'precision={asked!r}: take {", ".join(PRECISIONS)} (no is float32)')
+    if asked == 'no':
+        return asked
     times = measured('bf16', device)/measured('no', device)
-    if asked == 'auto': return 'bf16' if times < .9 else 'no'
-    if times > 1.1: warnings.warn(f'precision=bf16: this machine only emulates bfloat16, a convolution takes {times:.1f} times as long as in float32; precision=auto would take float32')
+    if asked == 'auto':
+        return 'bf16' if times < .9 else 'no'
+    if times > 1.1:
+        warnings.warn('precision=bf16: this machine only emulates bfloat16, '
+                      f'a convolution takes {times:.1f} times as long as in float32; '
+                      'precision=auto would take float32')
     return asked

@@ -21,8 +21,10 @@ from .clips import FRAMES, InputError
 from .crop import FIXED
 from .datasets import STANDINS, ClipStore, read_store
 from .files import locked, replacing
-from .features import Network, RandomNetwork, load_classifier, marginal, resnext_network, torchvision_network, train_classifier
-from .metrics import bootstrap, frechet_distance, inception_score, kernel_distance, motion_correlation, precision_recall, ssim, swap_scores
+from .features import (Network, RandomNetwork, load_classifier, marginal, resnext_network,
+                              torchvision_network, train_classifier)
+from .metrics import (bootstrap, frechet_distance, inception_score, kernel_distance,
+                             motion_correlation, precision_recall, ssim, swap_scores)
 from .model import SHIPPED
 from .records import held_out
 from .training import step_generator
@@ -47,27 +49,41 @@ PROTOCOLS = {p.name: p for p in (
     Protocol('random', 'random', 200))} # needs no weights and tells little
 
 # %% ../nbs/32_protocols.ipynb #d6ec6764
-def real_windows(store: ClipStore, p: Protocol) -> list[int]: # window numbers, at most p.clips
-    "The real clips of a protocol."
-    if p.choice == 'centre': chosen = (store.begins + store.counts//2).tolist()
-    elif p.choice == 'windows': chosen = range(len(store))
-    else: raise InputError(f'choice={p.choice!r}: take windows or centre')
+def real_windows(store: ClipStore, p: Protocol) -> list[int]:
+    """The real clips of a protocol.
+
+    returns: window numbers, at most p.clips
+    """
+    if p.choice == 'centre':
+        chosen = (store.begins + store.counts//2).tolist()
+    elif p.choice == 'windows':
+        chosen = range(len(store))
+    else:
+        raise InputError(f'choice={p.choice!r}: take windows or centre')
     at = torch.linspace(0, len(chosen) - 1, min(p.clips, len(chosen))).round().long().unique()
     return [chosen[i] for i in at.tolist()]
 
 def in_batches(items: list, label: str, quiet: bool, size: int = 32):
     "Slices of a list, with a progress bar."
-    yield from (items[i:i + size] for i in tqdm(range(0, len(items), size), desc=label, leave=False, disable=quiet))
+    yield from (items[i:i + size] for i in tqdm(range(0, len(items), size), desc=label, leave=False,
+                                                disable=quiet))
 
 # %% ../nbs/32_protocols.ipynb #607702c9
-def seen(network: Network, batches) -> tuple[Tensor, Tensor | None]: # features (N, d), probabilities (N, K) or None
-    "What a network sees in clips."
+def seen(network: Network, batches) -> tuple[Tensor, Tensor | None]:
+    """What a network sees in clips.
+
+    returns: features (N, d), probabilities (N, K) or None
+    """
     features, probabilities = zip(*map(network, batches))
     return torch.cat(features), None if probabilities[0] is None else torch.cat(probabilities)
 
-def scores(p: Tensor, classes: list[dict]) -> dict: # probabilities (N, K)
-    "Inception scores: over all classes, and over actions alone where classes have more factors."
-    kinds = {'': p} | ({' action': marginal(p, classes, 'action')[1]} if len(classes[0]) > 1 and 'action' in classes[0] else {})
+def scores(p: Tensor, classes: list[dict]) -> dict:
+    """Inception scores: over all classes, and over actions alone where classes have more factors.
+
+    returns: probabilities (N, K)
+    """
+    kinds = ({'': p} | ({' action': marginal(p, classes, 'action')[1]} if len(classes[0]) > 1
+                        and 'action' in classes[0] else {}))
     out = {}
     for kind, q in kinds.items():
         s = inception_score(q)
@@ -79,14 +95,17 @@ def compare(real: tuple, made: tuple, network: Network, p: Protocol) -> dict:
     a, b = real[0], made[0]
     low, high = bootstrap(frechet_distance, a, b, n=p.resamples, seed=p.seed)
     precision, recall = precision_recall(a, b)
-    out = {'FID': frechet_distance(a, b), 'FID interval': high - low, 'KD': kernel_distance(a, b), 'precision': precision, 'recall': recall,
+    out = {'FID': frechet_distance(a, b), 'FID interval': high - low, 'KD': kernel_distance(a, b),
+           'precision': precision, 'recall': recall,
            'clips': len(b), 'real clips': len(a), 'features': a.shape[1]}
-    return {k: round(float(v), 5) if isinstance(v, float) else v for k, v in (out | (scores(made[1], network.classes) if made[1] is not None else {})).items()}
+    return {k: round(float(v), 5) if isinstance(v, float) else v
+            for k, v in (out | (scores(made[1], network.classes) if made[1] is not None else {})).items()}
 
 # %% ../nbs/32_protocols.ipynb #4ccf4a37
 def made_by(model, p: Protocol, quiet: bool = True):
     "Batches of new clips from the prior."
-    for some in in_batches(range(p.clips), 'sample', quiet): yield model.sample(len(some), FRAMES, step_generator(p.seed, some[0])).cpu()
+    for some in in_batches(range(p.clips), 'sample', quiet):
+        yield model.sample(len(some), FRAMES, step_generator(p.seed, some[0])).cpu()
 
 def rebuilt_by(model, store: ClipStore, p: Protocol, quiet: bool = True):
     "Batches of clips decoded from codes of real clips, drawn from their posterior."
@@ -95,11 +114,14 @@ def rebuilt_by(model, store: ClipStore, p: Protocol, quiet: bool = True):
         yield model.decode(*model.encode(store.clips(some)).sample(step_generator(p.seed, some[0]))).cpu()
 
 # %% ../nbs/32_protocols.ipynb #a0a395b9
-def swapped(model, store: ClipStore, judge: Network, pairs: int = 200, seed: int = 0, quiet: bool = True) -> dict:
+def swapped(model, store: ClipStore, judge: Network, pairs: int = 200, seed: int = 0,
+            quiet: bool = True) -> dict:
     "Shares of swaps that keep the subject and take the action, between 0 and 1, beside chance."
     draws = step_generator(seed, -2)
-    who, how = store.draw(pairs, draws).tolist(), store.draw(pairs, draws).tolist()
-    clips = (model.swap(content=store.clips(who[some[0]:some[-1] + 1]), motion=store.clips(how[some[0]:some[-1] + 1])).cpu()
+    who = store.draw(pairs, draws).tolist()
+    how = store.draw(pairs, draws).tolist()
+    clips = (model.swap(content=store.clips(who[some[0]:some[-1] + 1]),
+                        motion=store.clips(how[some[0]:some[-1] + 1])).cpu()
              for some in in_batches(range(pairs), 'swap', quiet))
     answers, truth = seen(judge, clips)[1], {'subject': who, 'action': how}
     labels = {}
@@ -109,85 +131,123 @@ def swapped(model, store: ClipStore, judge: Network, pairs: int = 200, seed: int
     return swap_scores(**labels) | {'pairs': pairs}
 
 # %% ../nbs/32_protocols.ipynb #cd3455e1
-def seen_once(network: Network, store: ClipStore, chosen: list[int], # window numbers
-              label: str, cache: Path | None, quiet: bool) -> tuple[Tensor, Tensor | None]: # as `seen`
-    "What a network sees in real clips; with a folder, computed once for the same data, windows and network."
-    if cache is None: return seen(network, map(store.clips, in_batches(chosen, label, quiet)))
-    key = hashlib.sha256(f'{store.sha256} {json.dumps(network.record(), sort_keys=True)}'.encode() + store.rows(chosen).tobytes()).hexdigest()
+def seen_once(network: Network, store: ClipStore, chosen: list[int], label: str, cache: Path | None,
+              quiet: bool) -> tuple[Tensor, Tensor | None]:
+    """What a network sees in real clips; with a folder, computed once for the same data, windows and network.
+
+    network, store, chosen: window numbers
+    returns: as `seen`
+    """
+    if cache is None:
+        return seen(network, map(store.clips, in_batches(chosen, label, quiet)))
+    key = hashlib.sha256(f'{store.sha256} {json.dumps(network.record(), sort_keys=True)}'.encode()
+                         + store.rows(chosen).tobytes()).hexdigest()
     file = cache/f'seen-{key[:32]}.safetensors'
-    try: found = load_file(file)
+    try:
+        found = load_file(file)
     except (OSError, SafetensorError):
-        found = dict(zip(('features', 'probabilities'), seen_once(network, store, chosen, label, None, quiet)))
+        found = dict(zip(('features', 'probabilities'),
+                         seen_once(network, store, chosen, label, None, quiet)))
         cache.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as new: save_file({name: x for name, x in found.items() if x is not None}, new)
+        with replacing(file) as new:
+            save_file({name: x for name, x in found.items() if x is not None}, new)
     return found['features'], found.get('probabilities')
 
 # %% ../nbs/32_protocols.ipynb #405ab1cf
-def check_size(model, folder: Path): # a network of any method, a clip store
-    "`InputError` if they are of different size: better now than after a judge was trained for it."
-    ours, theirs = getattr(model, 'config', {}).get('size'), read_store(folder)[0]['size']
-    if ours not in (None, theirs):
-        raise InputError(f'{folder}: its frames are {theirs} pixels wide and the model makes {ours}; prepare it with size={ours}')
+def check_size(model, folder: Path):
+    """`InputError` if they are of different size: better now than after a judge was trained for it.
 
-def evaluate(model, # of any method
-             folder: Path, # clip store
-             network: Network,
-             protocol: Protocol = PROTOCOLS['judge'],
-             quiet: bool = False, # no progress bars
-             cache: Path | None = None, # folder that keeps what the network sees in real clips
-            ) -> dict: # protocol, network, real, prior; with an encoder also posterior, reconstruction and swap
-    "Measure a model; the result says how."
+    model, folder: a network of any method, a clip store
+    """
+    ours = getattr(model, 'config', {}).get('size')
+    theirs = read_store(folder)[0]['size']
+    if ours not in (None, theirs):
+        raise InputError(f'{folder}: its frames are {theirs} pixels wide and the model makes {ours}; '
+                         f'prepare it with size={ours}')
+
+def evaluate(model, folder: Path, network: Network, protocol: Protocol = PROTOCOLS['judge'],
+             quiet: bool = False, cache: Path | None = None) -> dict:
+    """Measure a model; the result says how.
+
+    model: of any method
+    folder: clip store
+    network, protocol, quiet: no progress bars
+    cache: folder that keeps what the network sees in real clips
+    returns: protocol, network, real, prior; with an encoder also posterior, reconstruction and swap
+    """
     check_size(model, folder)
-    store, model = ClipStore(folder, protocol.split, stride=protocol.stride), model.eval()
+    store = ClipStore(folder, protocol.split, stride=protocol.stride)
+    model = model.eval()
     real = seen_once(network, store, real_windows(store, protocol), 'real', cache, quiet)
     drawn = store.draw(min(protocol.clips, len(real[0])), step_generator(protocol.seed, -3)).tolist()
     floor = compare(real, seen_once(network, store, drawn, 'floor', cache, quiet), network, protocol)
     out = {'protocol': asdict(protocol), 'network': network.record(), 'store': store.record(), 'real': floor,
            'prior': compare(real, seen(network, made_by(model, protocol, quiet)), network, protocol)}
-    if not hasattr(model, 'encode'): return out
+    if not hasattr(model, 'encode'):
+        return out
     test = ClipStore(folder, 'test' if any(v['split'] == 'test' for v in store.index['videos']) else None)
-    out['posterior'] = compare(real, seen(network, rebuilt_by(model, store, protocol, quiet)), network, protocol)
-    out['reconstruction'] = held_out(model, test, min(200, protocol.clips), SSIM=ssim, motion=motion_correlation)
-    if network.classes and {'subject', 'action'} <= set(network.classes[0]): out['swap'] = swapped(model, test, network, min(200, protocol.clips), protocol.seed, quiet)
+    out['posterior'] = compare(real, seen(network, rebuilt_by(model, store, protocol, quiet)), network,
+                               protocol)
+    out['reconstruction'] = held_out(model, test, min(200, protocol.clips), SSIM=ssim,
+                                     motion=motion_correlation)
+    if network.classes and {'subject', 'action'} <= set(network.classes[0]):
+        out['swap'] = swapped(model, test, network, min(200, protocol.clips), protocol.seed, quiet)
     return out
 
 # %% ../nbs/32_protocols.ipynb #092b4398
 def fits(judge: Path, store: ClipStore) -> bool:
-    "Was this classifier trained on these data? A stand-in is known by its people and what they do, other data by their hash."
-    try: data, classes = (json.loads((judge/f'{name}.json').read_text())[key] for name, key in (('record', 'data'), ('config', 'classes')))
-    except (OSError, ValueError, LookupError, TypeError): return False
+    """Was this classifier trained on these data? A stand-in is known by its people and what they do, other
+    data by their hash.
+    """
+    try:
+        data, classes = (json.loads((judge/f'{name}.json').read_text())[key]
+                         for name, key in (('record', 'data'), ('config', 'classes')))
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
     source = lambda name: STANDINS[name].source if name in STANDINS else name
     pairs = lambda all_factors: {tuple(f.get(k) for k in ('subject', 'action')) for f in all_factors}
-    stand_in = source(data.get('dataset')) == source(store.index['dataset']) and pairs(classes) == pairs(v['factors'] for v in store.videos)
+    stand_in = (source(data.get('dataset')) == source(store.index['dataset'])
+                and pairs(classes) == pairs(v['factors'] for v in store.videos))
     meant = lambda crop: FIXED if crop == 'mover' else crop # in records from before the mover was zoomed to
-    mine = {k: store.index[k] for k in ('stand_in', 'size')} | dict(stride=store.stride, crop=meant(store.index['crop']))
+    mine = ({k: store.index[k] for k in ('stand_in', 'size')}
+            | dict(stride=store.stride, crop=meant(store.index['crop'])))
     same = mine == {k: data.get(k) for k in mine} | dict(crop=meant(data.get('crop')))
     return same and (stand_in if store.index['stand_in'] else data.get('sha256') == store.sha256)
 
-def judge_of(folder: Path, # clip store
-             judges: Path, # where a new classifier is kept
-             quiet: bool = False,
-             **settings, # of train_classifier
-            ) -> Network:
-    "The classifier of a data set: from the package, made before, or trained now; InputError for data without labels."
+def judge_of(folder: Path, judges: Path, quiet: bool = False, **settings) -> Network:
+    """The classifier of a data set: from the package, made before, or trained now.
+
+    InputError for data without labels.
+
+    folder: clip store
+    judges: where a new classifier is kept
+    quiet, settings: of train_classifier
+    """
     store = ClipStore(folder, None)
     mine = Path(judges)/f'judge-{store.sha256[:16]}'
     for place in sorted(SHIPPED.glob('judge-*')):
-        if fits(place, store): return load_classifier(place)
+        if fits(place, store):
+            return load_classifier(place)
     does = {tuple(v['factors'].get(k) for k in ('subject', 'action')) for v in store.videos}
-    if len({subject for subject, _ in does}) == len(does): raise InputError(f'{folder}: nobody in it does two things, so subject and action can not be told apart; take another protocol, such as kinetics or random')
+    if len({subject for subject, _ in does}) == len(does):
+        raise InputError(f'{folder}: nobody in it does two things, so subject and action can not be told '
+                         'apart; take another protocol, such as kinetics or random')
     with locked(mine.with_suffix('.lock'), wait=float('inf')): # who comes second finds it made
-        if not fits(mine, store): train_classifier(store, ('subject', 'action'), mine, quiet=quiet, **settings)
+        if not fits(mine, store):
+            train_classifier(store, ('subject', 'action'), mine, quiet=quiet, **settings)
     return load_classifier(mine)
 
 # %% ../nbs/32_protocols.ipynb #ef4f75c5
 def network_of(protocol: Protocol, folder: Path, judges: Path, quiet: bool = False) -> Network:
     "The network that a protocol names."
-    if protocol.network == 'judge': return judge_of(folder, judges, quiet)
-    if protocol.network == 'random': return RandomNetwork()
+    if protocol.network == 'judge':
+        return judge_of(folder, judges, quiet)
+    if protocol.network == 'random':
+        return RandomNetwork()
     return resnext_network() if protocol.network == 'resnext' else torchvision_network(protocol.network)
 
 def protocol_named(name: str, **changes) -> Protocol:
     "A protocol with changes; InputError for an unknown name."
-    if name not in PROTOCOLS: raise InputError(f'protocol {name!r}: unknown; take {", ".join(PROTOCOLS)}')
+    if name not in PROTOCOLS:
+        raise InputError(f'protocol {name!r}: unknown; take {", ".join(PROTOCOLS)}')
     return replace(PROTOCOLS[name], **changes)

@@ -19,47 +19,68 @@ from .losses import psnr
 from .model import SHIPPED, EncGAN3, recipe_of
 
 # %% ../nbs/23_records.ipynb #5162e7bf
-def held_out(model: EncGAN3, store, # clips that were not trained on
-             most: int = 200, # windows, spread evenly over the store
-             **scores, # further scores by name, functions of (clip, rebuilt) -> (B,)
-            ) -> dict: # PSNR in dB, divergences in nats, number of clips
-    "Reconstruction of held-out clips, beside the still film."
+def held_out(model: EncGAN3, store, most: int = 200, **scores) -> dict:
+    """Reconstruction of held-out clips, beside the still film.
+
+    model, store: clips that were not trained on
+    most: windows, spread evenly over the store
+    scores: further scores by name, functions of (clip, rebuilt) -> (B,)
+    returns: PSNR in dB, divergences in nats, number of clips
+    """
     indices = torch.linspace(0, len(store) - 1, min(most, len(store))).round().long().unique().tolist()
     rows = []
     for some in (indices[i:i + 16] for i in range(0, len(indices), 16)):
         clip = store.clips(some)
         q = model.encode(clip)
         rebuilt = model.decode(q.zx.mean, q.zv.mean).cpu()
-        rows.append(torch.stack([psnr(clip, rebuilt), psnr(clip, clip[:, :, :1].expand_as(clip)), q.zx.kl().cpu(), q.zv.kl().cpu(),
+        rows.append(torch.stack([psnr(clip, rebuilt), psnr(clip, clip[:, :, :1].expand_as(clip)),
+                                 q.zx.kl().cpu(), q.zv.kl().cpu(),
                                  *(score(clip, rebuilt) for score in scores.values())], 1))
     means = cat(rows).mean(0).tolist()
-    return dict(zip(('PSNR', 'PSNR still', 'KL content', 'KL motion', *scores), (round(x, 3) for x in means)), clips=len(indices))
+    return dict(zip(('PSNR', 'PSNR still', 'KL content', 'KL motion', *scores), (round(x, 3) for x in means)),
+                clips=len(indices))
 
 # %% ../nbs/23_records.ipynb #34362e24
-def record_of(model: str | Path) -> dict: # folder of a model, or name of a shipped one
-    "The record beside a model's weights; InputError if there is none."
-    for folder in (Path(model), SHIPPED/str(model)):
-        if (folder/'record.json').exists(): return json.loads((folder/'record.json').read_text())
-    raise InputError(f'{model}: no record.json in it; give a model that encgan3 save wrote, or one of {", ".join(sorted(p.name for p in SHIPPED.glob("*")))}')
+def record_of(model: str | Path) -> dict:
+    """The record beside a model's weights; InputError if there is none.
 
-def history(run: Path) -> tuple[list[dict], list[dict], int]: # stages, log, steps
-    "What a training run did, or all that led to a saved model with a record."
+    model: folder of a model, or name of a shipped one
+    """
+    for folder in (Path(model), SHIPPED/str(model)):
+        if (folder/'record.json').exists():
+            return json.loads((folder/'record.json').read_text())
+    raise InputError(f'{model}: no record.json in it; give a model that encgan3 save wrote, '
+                     f'or one of {", ".join(sorted(p.name for p in SHIPPED.glob("*")))}')
+
+def history(run: Path) -> tuple[list[dict], list[dict], int]:
+    """What a training run did, or all that led to a saved model with a record.
+
+    returns: stages, log, steps
+    """
     if (Path(run)/'record.json').exists():
         record = record_of(run)
         return record['stages'], record['log'], record['steps']
-    if not checkpoints(run): raise InputError(f'{run}: no checkpoint and no record in it; give the folder of a training run, or of a model saved with its record')
+    if not checkpoints(run):
+        raise InputError(f'{run}: no checkpoint and no record in it; give the folder of a training run, '
+                         'or of a model saved with its record')
     state = json.loads((checkpoints(run)[-1]/'state.json').read_text())
-    told = {key: state[key] for key in ('batch', 'seed', 'augmentation', 'data', 'config')} | {'steps': state['step']}
+    told = ({key: state[key] for key in ('batch', 'seed', 'augmentation', 'data', 'config')}
+            | {'steps': state['step']})
     return [told], read_log(run), state['step']
 
 # %% ../nbs/23_records.ipynb #cdbf32bb
-def provenance(record: dict) -> str: # of a model, or of a run of one method
-    "Where a model comes from, in one line."
-    stages, shown = record.get('stages', [record]), record.get('shown') or record['store']
+def provenance(record: dict) -> str:
+    """Where a model comes from, in one line.
+
+    record: of a model, or of a run of one method
+    """
+    stages = record.get('stages', [record])
+    shown = record.get('shown') or record['store']
     steps, config = sum(s['steps'] for s in stages), stages[-1]['config']
     judged = sum(s['steps'] for s in stages if s['config'].get('adversarial', 1))
     labels = sorted({factor for s in stages for factor in s.get('augmentation', {}).get('same', [])})
-    parts = {'Recipe': re.sub('=[^,]*', '', recipe_of(config)) + (f' (last of {len(stages)} stages)' if len(stages) > 1 else ''),
+    parts = {'Recipe': re.sub('=[^,]*', '', recipe_of(config))
+             + (f' (last of {len(stages)} stages)' if len(stages) > 1 else ''),
              'data': f'{shown["dataset"]}, {"a stand-in" if shown["stand_in"] else "recordings"}',
              'clips seen': f'{sum(s["steps"]*s["batch"] for s in stages):,}',
              'discriminators': f'in {100*judged/max(1, steps):.3g} % of the steps',
@@ -69,10 +90,16 @@ def provenance(record: dict) -> str: # of a model, or of a run of one method
     return ' '.join(['; '.join(f'{name}: {words}' for name, words in parts.items()) + '.', *faults])
 
 # %% ../nbs/23_records.ipynb #597dbb5b
-def model_card(record: dict) -> str: # Markdown
-    "What a model is and how well it does, from its record."
+def model_card(record: dict) -> str:
+    """What a model is and how well it does, from its record.
+
+    returns: Markdown
+    """
     shown = record['shown']
-    scores = '\n\n'.join(f'{name.capitalize()}, {held["clips"]} clips: PSNR {held["PSNR"]} dB (the first frame standing still: {held["PSNR still"]} dB), KL {held["KL content"]} nats for content and {held["KL motion"]} for motion.' for name, held in record['held out'].items())
+    scores = '\n\n'.join(f'{name.capitalize()}, {held["clips"]} clips: PSNR {held["PSNR"]} dB (the first '
+                         f'frame standing still: {held["PSNR still"]} dB), KL {held["KL content"]} nats for '
+                         f'content and {held["KL motion"]} for motion.'
+                         for name, held in record['held out'].items())
     kind = ' (a stand-in: procedural videos, no real recordings)' if shown['stand_in'] else ''
     return f"""---
 library_name: encgan3
@@ -80,7 +107,8 @@ license: mit
 ---
 # EncGAN3, {shown['size']}x{shown['size']}, {shown['dataset']}{kind}
 
-Trained for {record['steps']} steps in {len(record['stages'])} stages on {record['hardware']}; record.json has every setting.
+Trained for {record['steps']} steps in {len(record['stages'])} stages on {record['hardware']};
+record.json has every setting.
 
 {provenance(record)}
 
@@ -88,18 +116,23 @@ Trained for {record['steps']} steps in {len(record['stages'])} stages on {record
 """
 
 # %% ../nbs/23_records.ipynb #69074c0f
-def save_with_record(runs: list[Path], # of one model, each begun from the one before; the first may be a saved model
-                     stores: dict, # by name: clips that were not trained on
-                     folder: Path, hardware: str, # to write; what it was trained on, in words
-                     entries: int = 40, # of each log to keep
-                    ) -> dict: # the record
-    "Save the newest model of the last run, with the record of all of them."
+def save_with_record(runs: list[Path], stores: dict, folder: Path, hardware: str, entries: int = 40) -> dict:
+    """Save the newest model of the last run, with the record of all of them.
+
+    runs: of one model, each begun from the one before; the first may be a saved model
+    stores: by name: clips that were not trained on
+    folder, hardware: to write; what it was trained on, in words
+    entries: of each log to keep
+    returns: the record
+    """
     model, stages, rows, before = EncGAN3.from_pretrained(runs[-1]), [], [], 0
     for run in runs:
         told, log, steps = history(run)
-        stages, rows = stages + told, rows + [row | {'step': row['step'] + before} for row in log[::max(1, len(log)//entries)]]
+        stages = stages + told
+        rows = rows + [row | {'step': row['step'] + before} for row in log[::max(1, len(log)//entries)]]
         before += steps
-    record = {'stages': stages, 'steps': before, 'hardware': hardware, 'shown': next(iter(stores.values())).record(),
+    record = {'stages': stages, 'steps': before, 'hardware': hardware,
+              'shown': next(iter(stores.values())).record(),
               'held out': {name: held_out(model, store) for name, store in stores.items()}, 'log': rows}
     deepcopy(model).half().save_pretrained(folder)
     (Path(folder)/'record.json').write_text(json.dumps(record, indent=1))

@@ -37,16 +37,23 @@ from .training import step_generator, stop_asked, train
 # %% ../nbs/50_runs.ipynb #59926f1a
 METHODS = {cls.method: cls for cls in (VGAN, TGAN, MoCoGAN, G3AN, TwoStreamVAN)}
 
-def load_model(model: str | Path): # run folder, saved folder, shipped name or Hub id
-    "A trained model of any method; InputError if there is none."
+def load_model(model: str | Path):
+    """A trained model of any method; InputError if there is none.
+
+    model: run folder, saved folder, shipped name or Hub id
+    """
     settings = json.loads(find(model)[0].read_text())
     method = settings.get('config', settings).get('method')
-    if method is None: return EncGAN3.from_pretrained(model)
-    if method not in METHODS: raise InputError(f'{model}: its method is {method!r}; this version knows EncGAN3, {", ".join(METHODS)}')
+    if method is None:
+        return EncGAN3.from_pretrained(model)
+    if method not in METHODS:
+        raise InputError(f'{model}: its method is {method!r}; this version knows EncGAN3, '
+                         f'{", ".join(METHODS)}')
     return METHODS[method].from_pretrained(model)
 
 # %% ../nbs/50_runs.ipynb #7afd93c2
-EXPERIMENTS = { # in the order of what they tell per hour: the quick ones of Table 1, the claim, then its parts
+# in the order of what they tell per hour: the quick ones of Table 1, the claim, then its parts
+EXPERIMENTS = {
     'VGAN': (VGAN, {}), 'MoCoGAN': (MoCoGAN, {}), 'TGAN': (TGAN, {}), 'TwoStreamVAN': (TwoStreamVAN, {}),
     'G3AN, no F-SA': (G3AN, dict(attention=False)),
     'EncGAN3, no F-SA': (EncGAN3, dict(recipe='printed', attention=False)),
@@ -61,23 +68,32 @@ EXPERIMENTS = { # in the order of what they tell per hour: the quick ones of Tab
 
 # %% ../nbs/50_runs.ipynb #c9a403ac
 ROWS = {
-    1: [(name, name, 'prior') for name in ('VGAN', 'TGAN', 'MoCoGAN', 'G3AN', 'EncGAN3', 'EncGAN3, companion', 'TwoStreamVAN')],
-    2: [('G3AN', 'G3AN', 'prior'), ('EncGAN3', 'EncGAN3', 'prior'), ('EncGAN3, posterior', 'EncGAN3', 'posterior')],
-    3: [('G3AN, no F-SA', 'G3AN, no F-SA', 'prior'), ('G3AN, F-SA', 'G3AN', 'prior'), ('G3AN, swapped F-SA', 'G3AN, swapped F-SA', 'prior'),
+    1: [(name, name, 'prior') for name in ('VGAN', 'TGAN', 'MoCoGAN', 'G3AN', 'EncGAN3', 'EncGAN3, companion',
+                                           'TwoStreamVAN')],
+    2: [('G3AN', 'G3AN', 'prior'), ('EncGAN3', 'EncGAN3', 'prior'),
+        ('EncGAN3, posterior', 'EncGAN3', 'posterior')],
+    3: [('G3AN, no F-SA', 'G3AN, no F-SA', 'prior'), ('G3AN, F-SA', 'G3AN', 'prior'),
+        ('G3AN, swapped F-SA', 'G3AN, swapped F-SA', 'prior'),
         ('EncGAN3(G), no F-SA', 'EncGAN3, no F-SA', 'prior'), ('EncGAN3(G), F-SA', 'EncGAN3', 'prior'),
         ('EncGAN3(G), swapped F-SA', 'EncGAN3, swapped F-SA', 'prior'),
-        ('EncGAN3(Enc+G), no F-SA', 'EncGAN3, no F-SA', 'posterior'), ('EncGAN3(Enc+G), F-SA', 'EncGAN3', 'posterior'),
+        ('EncGAN3(Enc+G), no F-SA', 'EncGAN3, no F-SA', 'posterior'),
+        ('EncGAN3(Enc+G), F-SA', 'EncGAN3', 'posterior'),
         ('EncGAN3(Enc+G), swapped F-SA', 'EncGAN3, swapped F-SA', 'posterior')],
     4: [(name, name, 'prior') for name in ('no G_S, G_T', 'no G_S', 'no G_T', 'EncGAN3')]}
 
 # %% ../nbs/50_runs.ipynb #35f535ea
 BUDGETS = { # steps, clips a step
-    'micro': (4000, 16), 'tiny': (200, 8), 'small': (20_000, 16), 'paper64': (60_000, 96), 'paper128': (60_000, 32)}
+    'micro': (4000, 16), 'tiny': (200, 8), 'small': (20_000, 16), 'paper64': (60_000, 96),
+           'paper128': (60_000, 32)}
 
 @cache
 def data_key(data: str) -> str:
-    "What data are called in names: a stand-in's name, or a clip store's data set and hash; InputError for another folder."
-    if data in STANDINS: return data
+    """What data are called in names: a stand-in's name, or a clip store's data set and hash.
+
+    InputError for another folder.
+    """
+    if data in STANDINS:
+        return data
     store = ClipStore(data, None)
     return f'{store.index["dataset"]}-{store.sha256[:8]}'
 
@@ -95,14 +111,16 @@ class Run:
     protocol: Protocol = PROTOCOLS['judge']
 
     def __post_init__(self):
-        if self.precision not in ('no', 'bf16'): raise InputError(f'precision={self.precision!r}: a run is known by it; take no (float32) or bf16')
+        if self.precision not in ('no', 'bf16'):
+            raise InputError(f'precision={self.precision!r}: a run is known by it; take no (float32) or bf16')
 
     @property
     def training(self) -> str: return self.called(f'{self.batch}')
 
     @property
     def name(self) -> str:
-        judged = self.protocol.name + ('' if self.protocol == PROTOCOLS[self.protocol.name] else f'-{self.protocol.clips}')
+        judged = (self.protocol.name + ('' if self.protocol == PROTOCOLS[self.protocol.name]
+                                        else f'-{self.protocol.clips}'))
         return self.called(f'{self.steps}x{self.batch}', judged)
 
     def called(self, *words: str) -> str:
@@ -112,11 +130,15 @@ class Run:
 
 # %% ../nbs/50_runs.ipynb #d31c3e74
 def queue(tables: list[int], data: list[str], seeds: int = 1, preset: str = 'tiny', steps: int | None = None,
-          **how, # precision and protocol of each run
-         ) -> list[Run]:
-    "The runs that tables need, the most telling first: one seed of everything before the next seed."
-    if seeds < 1: raise InputError(f'seeds={seeds}: must be at least 1')
-    if preset not in PRESETS: raise InputError(f'preset={preset!r}: unknown; choose one of {", ".join(PRESETS)}')
+          **how) -> list[Run]:
+    """The runs that tables need, the most telling first: one seed of everything before the next seed.
+
+    tables, data, seeds, preset, steps, how: precision and protocol of each run
+    """
+    if seeds < 1:
+        raise InputError(f'seeds={seeds}: must be at least 1')
+    if preset not in PRESETS:
+        raise InputError(f'preset={preset!r}: unknown; choose one of {", ".join(PRESETS)}')
     needed = {experiment for n in tables for _, experiment, _ in ROWS[n]}
     budget, batch = BUDGETS[preset]
     return [Run(e, d, seed, preset, steps or budget, batch, **how)
@@ -135,35 +157,49 @@ CAMPAIGN = ( # data set, experiments, seeds, how many times the preset's budget
     ('weizmann-masks', ['EncGAN3', 'EncGAN3, companion', 'G3AN', 'MoCoGAN', 'VGAN', 'TGAN'], [0], 1),
     ('kth-s', TABLE1_ALONE, [0], 1),
     ('nemo-s', TABLE1_ALONE, [0], 1),
-    ('weizmann-strips', ['EncGAN3', 'EncGAN3, no F-SA', 'G3AN', 'G3AN, no F-SA', 'no G_S', 'no G_T', 'no G_S, G_T'], [1, 2], 1),
+    ('weizmann-strips', ['EncGAN3', 'EncGAN3, no F-SA', 'G3AN', 'G3AN, no F-SA', 'no G_S', 'no G_T',
+                         'no G_S, G_T'], [1, 2], 1),
     ('weizmann-strips', [*EXPERIMENTS], [0], 2))
 
-def campaign(data: list[str], # clip stores, known by the data set they were made from; stand-ins
-             preset: str = 'micro', **how, # see queue
-            ) -> list[Run]:
-    "All lists for the data that are there, in their order; InputError where they want none of them."
-    if preset not in PRESETS: raise InputError(f'preset={preset!r}: unknown; choose one of {", ".join(PRESETS)}')
+def campaign(data: list[str], preset: str = 'micro', **how) -> list[Run]:
+    """All lists for the data that are there, in their order; InputError where they want none of them.
+
+    data: clip stores, known by the data set they were made from; stand-ins
+    preset, how: see queue
+    """
+    if preset not in PRESETS:
+        raise InputError(f'preset={preset!r}: unknown; choose one of {", ".join(PRESETS)}')
     places = {d if d in STANDINS else ClipStore(d, None).index['dataset']: d for d in data}
     steps, batch = BUDGETS[preset]
     runs = [Run(e, places[name], seed, preset, times*steps, batch, **how)
             for name, experiments, seeds, times in CAMPAIGN if name in places
             for seed in seeds for e in experiments]
     wanted = dict.fromkeys(name for name, *_ in CAMPAIGN)
-    if not runs: raise InputError(f'{", ".join(data)}: the campaign wants {", ".join(wanted)}; make one with: encgan3 prepare')
+    if not runs:
+        raise InputError(f'{", ".join(data)}: the campaign wants {", ".join(wanted)}; make one with: '
+                         'encgan3 prepare')
     return runs
 
 # %% ../nbs/50_runs.ipynb #8b5ef4df
 FORMAT = 2 # of a record; what another version wrote is not mixed in
 
-def read_records(folder: Path) -> dict[str, dict]: # run name -> record
-    "All records of a folder; InputError for one that is damaged or from another version."
+def read_records(folder: Path) -> dict[str, dict]:
+    """All records of a folder; InputError for one that is damaged or from another version.
+
+    returns: records, by name of the run
+    """
     records = {}
     for file in sorted(Path(folder).glob('[!.]*.json')): # a hidden one is being written
-        try: record = json.loads(file.read_text())
-        except FileNotFoundError: continue # taken away since it was listed
-        except ValueError: raise InputError(f'{file}: no readable record; remove it, and the run is measured again') from None
+        try:
+            record = json.loads(file.read_text())
+        except FileNotFoundError:
+            continue # taken away since it was listed
+        except ValueError:
+            raise InputError(
+                f'{file}: no readable record; remove it, and the run is measured again') from None
         found = record.get('format') if isinstance(record, dict) else None
-        if found != FORMAT: raise InputError(f'{file}: a record of format {found}, not {FORMAT}; measure the run again')
+        if found != FORMAT:
+            raise InputError(f'{file}: a record of format {found}, not {FORMAT}; measure the run again')
         records[record['run']] = record
     return records
 
@@ -172,9 +208,13 @@ def training_lock(run: Run, out: Path) -> Path:
     return Path(out)/'runs'/f'{run.training}.lock'
 
 # %% ../nbs/50_runs.ipynb #51699122
-def listing(tables: list[int], runs: list[Run], records: dict, out: Path) -> pd.DataFrame: # run, table, method, data, seed, preset, state
-    "Every row of the tables that runs belong to: measured, running or missing."
-    state = lambda r: 'measured' if r.name in records else 'running' if is_held(training_lock(r, out)) else 'missing'
+def listing(tables: list[int], runs: list[Run], records: dict, out: Path) -> pd.DataFrame:
+    """Every row of the tables that runs belong to: measured, running or missing.
+
+    returns: run, table, method, data, seed, preset, state
+    """
+    state = lambda r: 'measured' if r.name in records else 'running' if is_held(training_lock(r,
+            out)) else 'missing'
     states = {r: state(r) for r in runs}
     rows = [(r.name, f'table{n}', label, data_key(r.data), r.seed, r.preset, r.steps*r.batch, states[r])
             for n in tables for r in runs for label, experiment, _ in ROWS[n] if experiment == r.experiment]
@@ -182,42 +222,62 @@ def listing(tables: list[int], runs: list[Run], records: dict, out: Path) -> pd.
 
 # %% ../nbs/50_runs.ipynb #e10c2288
 def store_of(data: str, size: int, out: Path) -> Path:
-    "The clip store of a run, made where it is a stand-in and not there yet; InputError for a folder that is no clip store."
-    if data not in STANDINS: return ClipStore(data, None).folder
+    """The clip store of a run, made where it is a stand-in and not there yet.
+
+    InputError for a folder that is no clip store.
+    """
+    if data not in STANDINS:
+        return ClipStore(data, None).folder
     store = Path(out)/'data'/f'{data}-{size}'
     with locked(store.with_suffix('.lock'), wait=math.inf):
-        if not (store/'index.json').exists(): prepare(data, store=store, size=size)
+        if not (store/'index.json').exists():
+            prepare(data, store=store, size=size)
     return store
 
 def code_version() -> str:
     "Fingerprint of the package's sources: equal for equal code."
     root, sums = Path(encgan3.__file__).parent, hashlib.sha256()
-    for file in sorted(root.rglob('*.py')): sums.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
+    for file in sorted(root.rglob('*.py')):
+        sums.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
     return sums.hexdigest()[:16]
 
-def commit() -> str: # '' where the package lies in no repository
-    "The commit of the code, with a + if the package has changed since."
+def commit() -> str:
+    """The commit of the code, with a + if the package has changed since.
+
+    returns: '' where the package lies in no repository
+    """
     root = Path(encgan3.__file__).parent
     git = lambda *words: subprocess.run(['git', '-C', root, *words], capture_output=True, text=True)
-    try: found, changed = git('rev-parse', 'HEAD'), git('status', '--porcelain', '--', '.')
-    except OSError: return ''
+    try:
+        found = git('rev-parse', 'HEAD')
+        changed = git('status', '--porcelain', '--', '.')
+    except OSError:
+        return ''
     return found.stdout.strip() + '+'*bool(changed.stdout.strip()) if found.returncode == 0 else ''
 
 # %% ../nbs/50_runs.ipynb #d1feb919
-def gates(model: torch.nn.Module) -> dict[str, float]: # by name; empty without F-SA
-    "How far the gates of F-SA have opened; they start at 0."
+def gates(model: torch.nn.Module) -> dict[str, float]:
+    """How far the gates of F-SA have opened; they start at 0.
+
+    returns: by name; empty without F-SA
+    """
     return {name: round(p.item(), 5) for name, p in model.named_parameters() if name.endswith('gamma')}
 
 def hardware() -> str:
     "What this machine computes with, and with which PyTorch."
-    cpu = re.search(r'model name\s*: (.*)', Path('/proc/cpuinfo').read_text() if Path('/proc/cpuinfo').exists() else '')
-    processor = f'{cpu[1] if cpu else platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads'
+    cpu = re.search(r'model name\s*: (.*)', Path('/proc/cpuinfo').read_text()
+                    if Path('/proc/cpuinfo').exists() else '')
+    processor = (f'{cpu[1] if cpu else platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, '
+                 f'{torch.get_num_threads()} threads')
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else processor
     return f'{where}, PyTorch {torch.__version__.split("+")[0]}'
 
 # %% ../nbs/50_runs.ipynb #24064899
-def milestones(steps: int, batch: int) -> list[int]: # rising; the last one is `steps`
-    "The steps at which a run is measured: clips seen are 1000, 2000, 4000, ..., and all."
+def milestones(steps: int, batch: int) -> list[int]:
+    """The steps at which a run is measured: clips seen are 1000, 2000, 4000, ..., and all.
+
+    returns: rising; the last one is `steps`
+    """
     doubled = (math.ceil(1000*2**k/batch) for k in itertools.count())
     return [*itertools.takewhile(lambda step: step < steps, doubled), steps]
 
@@ -231,52 +291,73 @@ def measured_point(run: Run, step: int, model, store: Path, out: Path, quiet: bo
     folder, judges = Path(out)/'runs'/run.training, Path(out)/'judges'
     network = network_of(run.protocol, store, judges, quiet)
     found = evaluate(model, store, network, run.protocol, quiet, judges/'seen')
-    with replacing(folder/'samples.gif') as file: save(model.sample(8, generator=step_generator(0, 0)), file, columns=4)
+    with replacing(folder/'samples.gif') as file:
+        save(model.sample(8, generator=step_generator(0, 0)), file, columns=4)
     spent = json.loads((find(folder)[0]).read_text())['core seconds']
     return {'step': step, 'clips': step*run.batch, 'core seconds': spent, 'gates': gates(model),
             'commit': commit(), 'code': code_version(), 'hardware': hardware()} | found
 
 # %% ../nbs/50_runs.ipynb #90bdb6d1
-SHOWN = {'prior': ('FID', 'precision', 'recall', 'IS', 'IS action'), 'posterior': ('FID', 'precision', 'recall'),
+SHOWN = {'prior': ('FID', 'precision', 'recall', 'IS', 'IS action'),
+         'posterior': ('FID', 'precision', 'recall'),
          'reconstruction': ('PSNR', 'PSNR still', 'SSIM', 'motion'), 'swap': ('subject', 'action')}
 
 def condensed(point: dict) -> dict:
     "What a record keeps of one point of the curve."
     scores = {kind: {name: point[kind][name] for name in names if name in point[kind]}
               for kind, names in SHOWN.items() if kind in point}
-    return {name: point[name] for name in ('step', 'clips', 'core seconds', 'gates', 'code', 'hardware')} | scores
+    return ({name: point[name] for name in ('step', 'clips', 'core seconds', 'gates', 'code', 'hardware')}
+            | scores)
 
 # %% ../nbs/50_runs.ipynb #a8563759
-def measure(run: Run, out: Path, # folder of the queue
-            records: Path, # where its record goes, with a picture of samples
-            minutes: float = math.inf, # of training, at most; an evaluation begins before they are over, or at the next call
-            quiet: bool = False, watch: Callable | None = None, # no progress bars; see train
-           ) -> dict | None: # the record; None if time ran out, or a signal came
-    "Make a run, or go on with it, measure it on its way, and write its record."
-    end, (cls, settings) = time.monotonic() + 60*minutes, EXPERIMENTS[run.experiment]
-    store, folder, file = store_of(run.data, size_of(run.preset)['size'], out), Path(out)/'runs'/run.training, curve_file(run, out)
-    model, clips = cls.from_preset(run.preset, run.seed, **settings), ClipStore(store)
+def measure(run: Run, out: Path, records: Path, minutes: float = math.inf, quiet: bool = False,
+            watch: Callable | None = None) -> dict | None:
+    """Make a run, or go on with it, measure it on its way, and write its record.
+
+    run, out: folder of the queue
+    records: where its record goes, with a picture of samples
+    minutes: of training, at most; an evaluation begins before they are over, or at the next call
+    quiet, watch: no progress bars; see train
+    returns: the record; None if time ran out, or a signal came
+    """
+    end = time.monotonic() + 60*minutes
+    cls, settings = EXPERIMENTS[run.experiment]
+    store = store_of(run.data, size_of(run.preset)['size'], out)
+    folder = Path(out)/'runs'/run.training
+    file = curve_file(run, out)
+    model = cls.from_preset(run.preset, run.seed, **settings)
+    clips = ClipStore(store)
     curve = json.loads(file.read_text()) if file.exists() else []
     with stop_asked() as stop:
         for step in milestones(run.steps, run.batch):
-            if step in [point['step'] for point in curve] and step < run.steps: continue
+            if step in [point['step'] for point in curve] and step < run.steps:
+                continue
             left = (end - time.monotonic())/60
-            done = train(model, clips, folder, step, run.batch, run.seed, save_every=100, minutes=left, precision=run.precision, quiet=quiet, watch=watch)
-            if done < step or time.monotonic() > end or stop(): return None
-            if done > step or step in [point['step'] for point in curve]: continue # a longer run was here before
+            done = train(model, clips, folder, step, run.batch, run.seed, save_every=100, minutes=left,
+                         precision=run.precision, quiet=quiet, watch=watch)
+            if done < step or time.monotonic() > end or stop():
+                return None
+            if done > step or step in [point['step'] for point in curve]:
+                continue # a longer run was here before
             curve.append(measured_point(run, step, model, store, out, quiet))
-            with replacing(file) as new: new.write_text(json.dumps(curve))
+            with replacing(file) as new:
+                new.write_text(json.dumps(curve))
         return write_record(run, model, curve, read_log(folder), clips, records)
 
 # %% ../nbs/50_runs.ipynb #e392877b
-def write_record(run: Run, model, curve: list[dict], log: list[dict], clips: ClipStore, records: Path) -> dict:
+def write_record(run: Run, model, curve: list[dict], log: list[dict], clips: ClipStore,
+                 records: Path) -> dict:
     "Write the record of a finished run, and a moving picture of four new clips."
     last = next(point for point in curve if point['step'] == run.steps)
-    record = {'format': FORMAT, 'run': run.name, **asdict(run), 'data': clips.index['dataset'], 'key': data_key(run.data),
-              'config': model.config, 'parameters': {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()},
+    record = {'format': FORMAT, 'run': run.name, **asdict(run), 'data': clips.index['dataset'],
+              'key': data_key(run.data),
+              'config': model.config, 'parameters': {name: sum(p.numel() for p in part.parameters())
+                                                     for name, part in model.named_children()},
               'store': clips.record(), **last,
               'curve': [condensed(point) for point in curve if point['step'] <= run.steps],
               'log': [row for row in log if row['step'] <= run.steps][::max(1, run.steps//400)]}
-    with replacing(Path(records)/f'{run.name}.gif') as file: save(model.sample(4, generator=step_generator(0, 0)), file, columns=4, zoom=1)
-    with replacing(Path(records)/f'{run.name}.json') as file: file.write_text(json.dumps(record, indent=1))
+    with replacing(Path(records)/f'{run.name}.gif') as file:
+        save(model.sample(4, generator=step_generator(0, 0)), file, columns=4, zoom=1)
+    with replacing(Path(records)/f'{run.name}.json') as file:
+        file.write_text(json.dumps(record, indent=1))
     return record

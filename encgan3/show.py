@@ -19,45 +19,60 @@ from torch import Tensor
 from .clips import InputError, differences, to_frames
 
 # %% ../nbs/02_show.ipynb #a0e5de39
-def strip(clips: Tensor, # (B, 3, T, H, W) in [-1, 1]
-          every: int = 1, # one frame out of how many
-         ) -> np.ndarray: # uint8, (B*H, columns*W, 3)
-    "Lay clips out as in the paper's Fig. 2: one row a clip, one column a frame."
+def strip(clips: Tensor, every: int = 1) -> np.ndarray:
+    """Lay clips out as in the paper's Fig. 2: one row a clip, one column a frame.
+
+    clips: (B, 3, T, H, W) in [-1, 1]
+    every: one frame out of how many
+    returns: uint8, (B*H, columns*W, 3)
+    """
     x = to_frames(clips)[:, ::every]
     b, t, h, w, c = x.shape
     return x.transpose(0, 2, 1, 3, 4).reshape(b * h, t * w, c)
 
 # %% ../nbs/02_show.ipynb #aed60f8e
-def png(array: np.ndarray, # uint8, (H, W, 3) or grey (H, W)
-        zoom: float = 1, # how many times larger
-        smooth: bool = False, # blend pixels instead of repeating them; needed unless zoom is whole
-       ) -> bytes: # PNG, lossless
-    "Encode a picture as PNG."
+def png(array: np.ndarray, zoom: float = 1, smooth: bool = False) -> bytes:
+    """Encode a picture as PNG.
+
+    array: uint8, (H, W, 3) or grey (H, W)
+    zoom: how many times larger
+    smooth: blend pixels instead of repeating them; needed unless zoom is whole
+    returns: PNG, lossless
+    """
     if smooth:
         size = [max(1, round(n * zoom)) for n in array.shape[1::-1]]
         image = Image.fromarray(array).resize(size, Image.Resampling.LANCZOS)
-    elif zoom == int(zoom) and zoom >= 1: image = Image.fromarray(array.repeat(int(zoom), 0).repeat(int(zoom), 1))
-    else: raise InputError(f'zoom={zoom}: give a whole number, or smooth=True')
+    elif zoom == int(zoom) and zoom >= 1:
+        image = Image.fromarray(array.repeat(int(zoom), 0).repeat(int(zoom), 1))
+    else:
+        raise InputError(f'zoom={zoom}: give a whole number, or smooth=True')
     image.save(out := io.BytesIO(), 'PNG')
     return out.getvalue()
 
 # %% ../nbs/02_show.ipynb #b971407b
-def picture(what, # uint8, (H, W, 3) or grey (H, W); or a Matplotlib figure, as it is
-            zoom: float = 1, # how many times larger
-            smooth: bool = False, # blend pixels instead of repeating them
-           ): # IPython.display.Image
-    "Show a picture in a notebook."
+def picture(what, zoom: float = 1, smooth: bool = False):
+    """Show a picture in a notebook.
+
+    what: uint8, (H, W, 3) or grey (H, W); or a Matplotlib figure, as it is
+    zoom: how many times larger
+    smooth: blend pixels instead of repeating them
+    returns: IPython.display.Image
+    """
     from IPython.display import Image as Display
-    if isinstance(what, np.ndarray): return Display(png(what, zoom, smooth), format='png')
+    if isinstance(what, np.ndarray):
+        return Display(png(what, zoom, smooth), format='png')
     what.savefig(out := io.BytesIO(), format='png')
     return Display(out.getvalue(), format='png')
 
 # %% ../nbs/02_show.ipynb #3bb6bda0
-def mosaic(clips: Tensor, # (B, 3, T, H, W) in [-1, 1]
-           columns: int | None = None, # clips in a row; None: about as many as rows
-           zoom: int = 1, # how many times each pixel is repeated
-          ) -> np.ndarray: # uint8, (T, rows*H*zoom, columns*W*zoom, 3)
-    "Tile clips into one film, row by row."
+def mosaic(clips: Tensor, columns: int | None = None, zoom: int = 1) -> np.ndarray:
+    """Tile clips into one film, row by row.
+
+    clips: (B, 3, T, H, W) in [-1, 1]
+    columns: clips in a row; None: about as many as rows
+    zoom: how many times each pixel is repeated
+    returns: uint8, (T, rows*H*zoom, columns*W*zoom, 3)
+    """
     x = to_frames(clips)
     b, t, h, w, c = x.shape
     columns = columns or math.ceil(math.sqrt(b))
@@ -68,66 +83,89 @@ def mosaic(clips: Tensor, # (B, 3, T, H, W) in [-1, 1]
     return film.reshape(t, rows * h, columns * w, c).repeat(zoom, 1).repeat(zoom, 2)
 
 # %% ../nbs/02_show.ipynb #aa75ea6d
-def sheet(clips: Tensor, # (B, 3, T, H, W) in [-1, 1]
-          columns: int, # clips in a row
-          t: int = 0, # which frame
-         ) -> np.ndarray: # uint8, (rows*H, columns*W, 3)
-    "Contact sheet of frame `t`."
+def sheet(clips: Tensor, columns: int, t: int = 0) -> np.ndarray:
+    """Contact sheet of frame `t`.
+
+    clips: (B, 3, T, H, W) in [-1, 1]
+    columns: clips in a row
+    t: which frame
+    returns: uint8, (rows*H, columns*W, 3)
+    """
     return mosaic(clips[:, :, [t]], columns)[0]
 
 # %% ../nbs/02_show.ipynb #329e0f17
-def difference_clip(clip: Tensor, # (B, 3, T, H, W) in [-1, 1]
-                    gain: float = 1, # amplification of faint motion
-                   ) -> Tensor: # (B, 3, T, H, W) in [-1, 1]; 0 (grey) is no change, frame 0 is grey
-    "Difference maps as a clip to look at."
+def difference_clip(clip: Tensor, gain: float = 1) -> Tensor:
+    """Difference maps as a clip to look at.
+
+    clip: (B, 3, T, H, W) in [-1, 1]
+    gain: amplification of faint motion
+    returns: (B, 3, T, H, W) in [-1, 1]; 0 (grey) is no change, frame 0 is grey
+    """
     maps = (differences(clip) * gain / 2).clamp(-1, 1)
     return torch.cat([torch.zeros_like(clip[:, :, :1]), maps], 2)
 
 # %% ../nbs/02_show.ipynb #b853bee5
-def interleave(*clips: Tensor, # batches of the same shape, (B, 3, T, H, W)
-              ) -> Tensor: # (B * number of batches, 3, T, H, W)
-    "First clip of each batch, then second of each, and so on."
-    if len({tuple(c.shape) for c in clips}) != 1: raise InputError('interleave: give batches of one and the same shape')
+def interleave(*clips: Tensor) -> Tensor:
+    """First clip of each batch, then second of each, and so on.
+
+    clips: batches of the same shape, (B, 3, T, H, W)
+    returns: (B * number of batches, 3, T, H, W)
+    """
+    if len({tuple(c.shape) for c in clips}) != 1:
+        raise InputError('interleave: give batches of one and the same shape')
     return torch.stack(clips, 1).flatten(0, 1)
 
 # %% ../nbs/02_show.ipynb #04e550eb
-def _written(height: int, width: int, # size of the sheet of paper, pixels
-             labels: list, # (x, y, text, 'left' | 'center' | 'right'), in pixels from the upper left
-            ) -> np.ndarray: # uint8, (height, width, 3)
-    "Text on white; reads and changes no global figure."
+def _written(height: int, width: int, labels: list) -> np.ndarray:
+    """Text on white; reads and changes no global figure.
+
+    height, width: size of the sheet of paper, pixels
+    labels: (x, y, text, 'left' | 'center' | 'right'), in pixels from the upper left
+    returns: uint8, (height, width, 3)
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     fig = Figure(figsize=(width / 100, height / 100), dpi=100)
     canvas = FigureCanvasAgg(fig)
-    for x, y, text, ha in labels: fig.text(x / width, 1 - y / height, text, size=9, ha=ha, va='center')
+    for x, y, text, ha in labels:
+        fig.text(x / width, 1 - y / height, text, size=9, ha=ha, va='center')
     canvas.draw()
     return np.array(canvas.buffer_rgba())[:height, :width, :3]
 
 # %% ../nbs/02_show.ipynb #7ec35cb3
-def labelled(array: np.ndarray, # uint8 picture, (H, W, 3), such as a strip or a sheet
-             rows: list = (), # labels of equally high rows, top to bottom
-             columns: list = (), # labels of equally wide columns, left to right
-             title: str = '', # above everything
-             zoom: int = 2, # how many times each pixel is repeated
-            ) -> np.ndarray: # uint8, the picture with its labels on white, above and to the left
-    "Write labels around a picture of a grid."
+def labelled(array: np.ndarray, rows: list = (), columns: list = (), title: str = '',
+             zoom: int = 2) -> np.ndarray:
+    """Write labels around a picture of a grid.
+
+    array: uint8 picture, (H, W, 3), such as a strip or a sheet
+    rows: labels of equally high rows, top to bottom
+    columns: labels of equally wide columns, left to right
+    title: above everything
+    zoom: how many times each pixel is repeated
+    returns: uint8, the picture with its labels on white, above and to the left
+    """
     x = array.repeat(zoom, 0).repeat(zoom, 1)
     (h, w), below = x.shape[:2], 22 * bool(title)
-    top, left = below + 20 * bool(columns), 8 * max(map(len, rows), default=0) + 12 * bool(rows)
+    top = below + 20 * bool(columns)
+    left = 9 * max(map(len, rows), default=0) + 12 * bool(rows)
     labels = [(left - 8, top + (i + .5) * h / len(rows), text, 'right') for i, text in enumerate(rows)]
-    labels += [(left + (i + .5) * w / len(columns), below + 10, text, 'center') for i, text in enumerate(columns)]
+    labels += [(left + (i + .5) * w / len(columns), below + 10, text, 'center')
+               for i, text in enumerate(columns)]
     labels += [(left, 11, title, 'left')] if title else []
     out = _written(top + h, left + max(w, 8 * len(title)), labels)
     out[top:, left:left + w] = x
     return out
 
 # %% ../nbs/02_show.ipynb #287bed3f
-def gif(clips: Tensor, # (B, 3, T, H, W) in [-1, 1]
-        columns: int | None = None, # clips in a row
-        zoom: int = 2, # how many times each pixel is repeated
-        fps: float = 12, # frames a second, rounded to hundredths of a second a frame
-       ) -> bytes: # GIF that loops for ever
-    "Tile clips into one looping GIF; the same clips give the same bytes."
+def gif(clips: Tensor, columns: int | None = None, zoom: int = 2, fps: float = 12) -> bytes:
+    """Tile clips into one looping GIF; the same clips give the same bytes.
+
+    clips: (B, 3, T, H, W) in [-1, 1]
+    columns: clips in a row
+    zoom: how many times each pixel is repeated
+    fps: frames a second, rounded to hundredths of a second a frame
+    returns: GIF that loops for ever
+    """
     film = mosaic(clips, columns, zoom)
     palette = Image.fromarray(film.reshape(-1, film.shape[2], 3)).quantize(256)
     images = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in film]
@@ -136,41 +174,54 @@ def gif(clips: Tensor, # (B, 3, T, H, W) in [-1, 1]
     return out.getvalue()
 
 # %% ../nbs/02_show.ipynb #ae71b61e
-def moving(clips: Tensor, # (B, 3, T, H, W) in [-1, 1]
-           **kw, # columns, zoom, fps of `gif`
-          ): # IPython.display.Image
-    "Show clips moving in a notebook."
+def moving(clips: Tensor, **kw):
+    """Show clips moving in a notebook.
+
+    clips: (B, 3, T, H, W) in [-1, 1]
+    kw: columns, zoom, fps of `gif`
+    returns: IPython.display.Image
+    """
     from IPython.display import Image as Display
     return Display(gif(clips, **kw), format='gif')
 
 # %% ../nbs/02_show.ipynb #ab602060
 REPEATABLE = {'threads': '1', 'x264-params': 'mbtree=0'} # of libx264: equal films, equal files
 
-def mp4(clips: Tensor, # (B, 3, T, H, W) in [-1, 1]
-        fps: int = 12, # frames a second
-        columns: int | None = None, # clips in a row
-        zoom: int = 1, # how many times each pixel is repeated
-        crf: int = 18, # H.264 quality: 0 best, 51 worst
-       ) -> bytes: # MP4: H.264, yuv420p; lossy, for looking only
-    "Tile clips into one MP4 film."
+def mp4(clips: Tensor, fps: int = 12, columns: int | None = None, zoom: int = 1, crf: int = 18) -> bytes:
+    """Tile clips into one MP4 film.
+
+    clips: (B, 3, T, H, W) in [-1, 1]
+    fps: frames a second
+    columns: clips in a row
+    zoom: how many times each pixel is repeated
+    crf: H.264 quality: 0 best, 51 worst
+    returns: MP4: H.264, yuv420p; lossy, for looking only
+    """
     import av
     film = mosaic(clips, columns, zoom)
     film = np.pad(film, ((0, 0), (0, film.shape[1] % 2), (0, film.shape[2] % 2), (0, 0)), mode='edge')
     with av.open(out := io.BytesIO(), 'w', format='mp4') as file:
         stream = file.add_stream('libx264', rate=fps, options={'crf': str(crf), **REPEATABLE})
-        stream.height, stream.width, stream.pix_fmt = film.shape[1], film.shape[2], 'yuv420p'
-        for f in film: file.mux(stream.encode(av.VideoFrame.from_ndarray(f, format='rgb24')))
+        stream.height = film.shape[1]
+        stream.width = film.shape[2]
+        stream.pix_fmt = 'yuv420p'
+        for f in film:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(f, format='rgb24')))
         file.mux(stream.encode())
     return out.getvalue()
 
 # %% ../nbs/02_show.ipynb #206f1431
-def save(clips: Tensor, # (B, 3, T, H, W) in [-1, 1]
-         path: str | Path, # .gif and .mp4 move, .png is a strip
-         **kw, # columns, zoom, fps of `gif` and `mp4`; zoom of `png`
-        ) -> Path: # where it lies
-    "Write clips to a file; its suffix chooses the format, `InputError` if unknown."
+def save(clips: Tensor, path: str | Path, **kw) -> Path:
+    """Write clips to a file; its suffix chooses the format, `InputError` if unknown.
+
+    clips: (B, 3, T, H, W) in [-1, 1]
+    path: .gif and .mp4 move, .png is a strip
+    kw: columns, zoom, fps of `gif` and `mp4`; zoom of `png`
+    returns: where it lies
+    """
     path = Path(path)
     writers = {'.gif': gif, '.mp4': mp4, '.png': lambda x, **kw: png(strip(x), **kw)}
-    if path.suffix.lower() not in writers: raise InputError(f'{path}: unknown suffix, give .gif, .mp4 or .png')
+    if path.suffix.lower() not in writers:
+        raise InputError(f'{path}: unknown suffix, give .gif, .mp4 or .png')
     path.write_bytes(writers[path.suffix.lower()](clips, **kw))
     return path

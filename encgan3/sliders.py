@@ -12,86 +12,138 @@ from torch import Tensor, cat
 
 from .clips import FRAMES, InputError
 from .crop import FIXED
-from .latents import NOWHERE, STYLE, Directions, Edit, Item, codes_of, directions_of, edited, files, film, newest, received, row, said_of, still, text
+from .latents import (NOWHERE, STYLE, Directions, Edit, Item, codes_of, directions_of, edited, files,
+                             film, newest, received, row, said_of, still, text)
 from .model import EncGAN3
 
 # %% ../nbs/56_sliders.ipynb #3c0b472c
-def controls(names: list[str], frames: int = FRAMES, known: Directions = NOWHERE) -> dict: # name -> ipywidgets control
-    "Everything that can be set; most are named as the fields of Edit."
+def controls(names: list[str], frames: int = FRAMES, known: Directions = NOWHERE) -> dict:
+    """Everything that can be set; most are named as the fields of Edit.
+
+    returns: ipywidgets controls, by name
+    """
     import ipywidgets as w
-    wide, style = w.Layout(width='400px', max_width='calc(100% - 4px)'), dict(description_width='148px')
-    choice = partial(w.Dropdown, options=[(name, i) for i, name in enumerate(names)], layout=wide, style=style)
-    slider = partial(w.FloatSlider, min=0., max=1., step=.05, continuous_update=False, layout=wide, style=style)
+    wide = w.Layout(width='400px', max_width='calc(100% - 4px)')
+    style = dict(description_width='148px')
+    choice = partial(w.Dropdown, options=[(name, i) for i, name in enumerate(names)], layout=wide,
+                     style=style)
+    slider = partial(w.FloatSlider, min=0., max=1., step=.05, continuous_update=False, layout=wide,
+                     style=style)
     whole = partial(w.IntSlider, continuous_update=False, layout=wide, style=style)
     c = dict(a=choice(value=0, description='clip a'), b=choice(value=len(names) - 1, description='clip b'),
-             content=slider(value=0., description='who: a to b', tooltip='0: who and where of clip a, 1: of clip b'),
-             motion=slider(value=1., description='what: a to b', tooltip='0: what is done in clip a, 1: in clip b'),
-             plus=slider(value=0., min=-1., description='add clip b', tooltip='with both sliders above at 0, 1 is the sum of codes and -1 the difference'),
-             scale=slider(value=1., max=2., description='scale', tooltip='1: as encoded, 0: the centre of the prior'))
+             content=slider(value=0., description='who: a to b',
+                            tooltip='0: who and where of clip a, 1: of clip b'),
+             motion=slider(value=1., description='what: a to b',
+                           tooltip='0: what is done in clip a, 1: in clip b'),
+             plus=slider(value=0., min=-1., description='add clip b',
+                         tooltip='with both sliders above at 0, 1 is the sum of codes and -1 the difference'),
+             scale=slider(value=1., max=2., description='scale',
+                          tooltip='1: as encoded, 0: the centre of the prior'))
     for code, of in (('zx', 'who'), ('zv', 'what')):
         for i, what in enumerate(known.labels[code]):
-            c[f'{code} {i}'] = slider(value=0., min=-3., max=3., step=.25, description=f'{of} {i + 1}: {what}'.rstrip(' :'), tooltip='standard deviations along this direction')
+            c[f'{code} {i}'] = slider(value=0., min=-3., max=3., step=.25,
+                                      description=f'{of} {i + 1}: {what}'.rstrip(' :'),
+                                      tooltip='standard deviations along this direction')
     return c | dict(frames=whole(value=frames, min=FRAMES, max=2*frames, step=4, description='frames'),
-                    seed=whole(value=0, min=0, max=99, description='seed', tooltip='of what comes after the end of the clips'),
-                    maps=w.Checkbox(value=False, description='difference maps', indent=False, layout=w.Layout(width='auto')),
-                    paused=w.ToggleButton(value=False, description='pause', icon='pause', tooltip='one frame of each film, or all moving', layout=w.Layout(width='90px')),
-                    frame=w.IntSlider(value=0, min=0, max=frames - 1, description='frame', disabled=True, tooltip='which one, while paused; arrow keys step', layout=w.Layout(flex='1 1 180px', max_width='360px'), style=dict(description_width='48px')))
+                    seed=whole(value=0, min=0, max=99, description='seed',
+                               tooltip='of what comes after the end of the clips'),
+                    maps=w.Checkbox(value=False, description='difference maps', indent=False,
+                                    layout=w.Layout(width='auto')),
+                    paused=w.ToggleButton(value=False, description='pause', icon='pause',
+                                          tooltip='one frame of each film, or all moving',
+                                          layout=w.Layout(width='90px')),
+                    frame=w.IntSlider(value=0, min=0, max=frames - 1, description='frame', disabled=True,
+                                      tooltip='which one, while paused; arrow keys step',
+                                      layout=w.Layout(flex='1 1 180px', max_width='360px'),
+                                      style=dict(description_width='48px')))
 
-def edit_of(c: dict) -> Edit: # controls -> edit
-    "The edit that the controls are set to."
+def edit_of(c: dict) -> Edit:
+    """The edit that the controls are set to.
+
+    c: controls
+    """
     steps = {code: tuple(c[k].value for k in c if k.startswith(code + ' ')) for code in ('zx', 'zv')}
     return Edit(**{k: c[k].value for k in ('content', 'motion', 'plus', 'scale', 'frames', 'seed')}, **steps)
 
 # %% ../nbs/56_sliders.ipynb #f7828a52
-def outputs(size: int = 32) -> dict: # name -> ipywidgets; size: pixels of a frame
-    "What the page shows."
-    import ipywidgets as w
-    films = {k: w.Image(format='gif', layout=w.Layout(width=f'{size*max(1, 160//size)}px', max_width='100%')).add_class(f'film-{k}') for k in ('a', 'b', 'edited')}
-    lines = {k: w.HTML() for k in ('name a', 'name b', 'said', 'news', 'about')}
-    return films | lines | {'strip': w.Image(format='png', layout=w.Layout(width='100%', max_width='512px')).add_class('film-strip'), 'links': w.HTML(layout=w.Layout(min_height='32px'))}
+def outputs(size: int = 32) -> dict:
+    """What the page shows.
 
-def arranged(c: dict, out: dict, upload: list, reset): # ipywidgets.VBox
-    "Lay out controls and pictures."
+    size: pixels of a frame
+    returns: ipywidgets, by name
+    """
+    import ipywidgets as w
+    films = {k: w.Image(format='gif',
+                        layout=w.Layout(width=f'{size*max(1, 160//size)}px',
+                                        max_width='100%')).add_class(f'film-{k}')
+             for k in ('a', 'b', 'edited')}
+    lines = {k: w.HTML() for k in ('name a', 'name b', 'said', 'news', 'about')}
+    return (films | lines | {'strip': w.Image(format='png',
+                                              layout=w.Layout(width='100%',
+            max_width='512px')).add_class('film-strip'), 'links': w.HTML(layout=w.Layout(min_height='32px'))})
+
+def arranged(c: dict, out: dict, upload: list, reset):
+    """Lay out controls and pictures.
+
+    c, out, upload, reset: ipywidgets.VBox
+    """
     import ipywidgets as w
     head = lambda words: w.HTML(f'<b>{words}</b>')
     wrap = dict(flex_flow='row wrap', grid_gap='4px 24px')
     column = lambda *parts: w.VBox(parts, layout=w.Layout(flex='0 1 160px', min_width='0', overflow='hidden'))
     edited = w.HTML(text('edited'))
-    films = w.HBox([column(out['name a'], out['a']), column(out['name b'], out['b']), column(edited, out['edited'])], layout=w.Layout(grid_gap='8px', align_items='flex-end'))
+    films = w.HBox([column(out['name a'], out['a']), column(out['name b'], out['b']),
+                    column(edited, out['edited'])], layout=w.Layout(grid_gap='8px', align_items='flex-end'))
     along = [c[k] for k in c if k[:3] in ('zx ', 'zv ')]
-    left = w.VBox([films, out['strip'], w.HBox([c['paused'], c['frame']], layout=w.Layout(max_width='100%')), out['links'], out['said'], w.HBox([reset, c['maps']], layout=w.Layout(**wrap))],
+    left = w.VBox([films, out['strip'], w.HBox([c['paused'], c['frame']], layout=w.Layout(max_width='100%')),
+                   out['links'], out['said'], w.HBox([reset, c['maps']], layout=w.Layout(**wrap))],
                   layout=w.Layout(width='520px', max_width='100%')).add_class('seen')
-    right = w.VBox([head('Clips'), c['a'], c['b'], w.HBox(upload, layout=w.Layout(**wrap)), out['news'], head('Mix'), *[c[k] for k in ('content', 'motion', 'plus', 'scale')],
-                    *([head('Directions'), *along] if along else []), head('Length'), c['frames'], c['seed']], layout=w.Layout(width='412px', max_width='100%'))
+    right = w.VBox([head('Clips'), c['a'], c['b'], w.HBox(upload, layout=w.Layout(**wrap)), out['news'],
+                    head('Mix'), *[c[k] for k in ('content', 'motion', 'plus', 'scale')],
+                    *([head('Directions'), *along] if along else []), head('Length'), c['frames'], c['seed']],
+                   layout=w.Layout(width='412px', max_width='100%'))
     page = w.VBox([w.HTML(STYLE), w.HBox([left, right], layout=w.Layout(**wrap)), out['about']])
     page.add_class('encgan3')
     return page
 
 # %% ../nbs/56_sliders.ipynb #c249f4fc
-def telling(f, line): # line: ipywidgets.HTML -> a function without arguments
-    "A function whose failures become words on the page."
+def telling(f, line):
+    """A function whose failures become words on the page.
+
+    f, line: line: ipywidgets.HTML -> a function without arguments
+    """
     def told():
-        try: f()
-        except Exception as e: line.value = text(said_of(e), 'wrong')
+        try:
+            f()
+        except Exception as e:
+            line.value = text(said_of(e), 'wrong')
     return told
 
 # %% ../nbs/56_sliders.ipynb #8d76dfca
 def drawing(model: EncGAN3, items: list[Item], known: Directions, c: dict, out: dict,
-            rest: float | None = None, # seconds, as `wait` of `newest`, until files are made
-           ) -> tuple: # two functions without arguments, draw and show
-    "To draw what the controls ask for; and to show it as moving or paused."
-    view = lru_cache(64)(lambda item, maps, frame: film(item.clip, maps) if frame is None else still(item.clip, frame, maps))
+            rest: float | None = None) -> tuple:
+    """To draw what the controls ask for; and to show it as moving or paused.
+
+    model, items, known, c, out, rest: seconds, as `wait` of `newest`, until files are made
+    returns: two functions without arguments, draw and show
+    """
+    view = lru_cache(64)(lambda item, maps, frame: film(item.clip, maps) if frame is None
+                         else still(item.clip, frame, maps))
     now = () # items a, b and edited, and whether with maps
     def show(new=None):
         nonlocal now
         *three, maps = new = new or now
-        paused, c['frame'].max = c['paused'].value, max(item.clip.shape[2] for item in three) - 1
+        paused = c['paused'].value
+        c['frame'].max = max(item.clip.shape[2] for item in three) - 1
         views = [view(item, maps, c['frame'].value if paused else None) for item in three]
         for k, data in zip(('a', 'b', 'edited'), views):
-            with out[k].hold_sync(): out[k].format, out[k].value = 'png' if paused else 'gif', data
+            with out[k].hold_sync():
+                out[k].format, out[k].value = 'png' if paused else 'gif', data
         c['frame'].disabled, now = not paused, new
         c['paused'].description = c['paused'].icon = 'play' if paused else 'pause'
-    def keep(): out['links'].value = files(*now[2:]); out['links'].remove_class('old')
+    def keep():
+        out['links'].value = files(*now[2:])
+        out['links'].remove_class('old')
     rested = newest(telling(keep, out['said']), rest)
     def draw():
         c['seed'].disabled = c['frames'].value <= FRAMES
@@ -99,9 +151,11 @@ def drawing(model: EncGAN3, items: list[Item], known: Directions, c: dict, out: 
         made = edited(model, a, b, edit_of(c), known)
         show((a, b, made, maps))
         out['strip'].value = row(made.clip, maps)
-        for k, item in (('a', a), ('b', b)): out[f'name {k}'].value = text(f'{k}: {item.name}')
+        for k, item in (('a', a), ('b', b)):
+            out[f'name {k}'].value = text(f'{k}: {item.name}')
         out['said'].value = ''
-        out['links'].add_class('old'); rested()
+        out['links'].add_class('old')
+        rested()
     return telling(draw, out['said']), telling(show, out['said'])
 
 # %% ../nbs/56_sliders.ipynb #2427e5e1
@@ -112,45 +166,67 @@ def offer(c: dict, items: list[Item]):
         c[k].options = [(item.name, n) for n, item in enumerate(items)]
         c[k].value = i
 
-def uploading(model: EncGAN3, items: list[Item], c: dict, out: dict) -> list: # ipywidgets: a button and a choice of crop
-    "Takes files of the person at the page: each becomes an item, and clip a."
+def uploading(model: EncGAN3, items: list[Item], c: dict, out: dict) -> list:
+    """Takes files of the person at the page: each becomes an item, and clip a.
+
+    returns: ipywidgets: a button and a choice of crop
+    """
     import ipywidgets as w
-    button = w.FileUpload(accept='.mp4,.avi,.mov,.mkv,.webm,.gif,.json', description='your video or codes', layout=w.Layout(width='auto'))
-    crop = w.Dropdown(options=[('follow what moves', FIXED), ('follow and zoom', 'mover'), ('centre', 'centre'), ('face', 'face'), ('whole frame', 'whole')], tooltip='what to cut out of your video', layout=w.Layout(width='150px'))
+    button = w.FileUpload(accept='.mp4,.avi,.mov,.mkv,.webm,.gif,.json', description='your video or codes',
+                          layout=w.Layout(width='auto'))
+    crop = w.Dropdown(options=[('follow what moves', FIXED), ('follow and zoom', 'mover'),
+                               ('centre', 'centre'), ('face', 'face'), ('whole frame', 'whole')],
+                      tooltip='what to cut out of your video', layout=w.Layout(width='150px'))
     def take(_):
         for file in button.value:
-            try: items.append(received(model, file['name'], bytes(file['content']), crop.value))
-            except Exception as e: out['news'].value = text(said_of(e), 'wrong')
-            else: out['news'].value = text(f'{items[-1].name} is clip a now'); offer(c, items)
-        if button.value: button.value = () # the same file may come again
+            try:
+                items.append(received(model, file['name'], bytes(file['content']), crop.value))
+            except Exception as e:
+                out['news'].value = text(said_of(e), 'wrong')
+            else:
+                out['news'].value = text(f'{items[-1].name} is clip a now')
+                offer(c, items)
+        if button.value:
+            button.value = () # the same file may come again
     button.observe(take, 'value')
     return [button, crop]
 
 # %% ../nbs/56_sliders.ipynb #c3b465d3
-def explorer(model: EncGAN3,
-             clips: Tensor, # at least one, (N, 3, T, H, W) in [-1, 1]
-             names: list[str] | None = None, # N; None: their numbers
-             known: Directions | None = None, # None: of these clips, without labels
-             about: str = '', # one line on the model
-             wait: float | None = .02, # seconds, as in `newest`; files to save wait 25 times as long
-            ): # ipywidgets.VBox; .controls, .outputs and .upload are its parts by name
-    "Sliders over `edited`; InputError unless each clip has a name and fits the model."
+def explorer(model: EncGAN3, clips: Tensor, names: list[str] | None = None, known: Directions | None = None,
+             about: str = '', wait: float | None = .02):
+    """Sliders over `edited`; InputError unless each clip has a name and fits the model.
+
+    model, clips: at least one, (N, 3, T, H, W) in [-1, 1]
+    names: N; None: their numbers
+    known: None: of these clips, without labels
+    about: one line on the model
+    wait: seconds, as in `newest`; files to save wait 25 times as long
+    returns: ipywidgets.VBox; .controls, .outputs and .upload are its parts by name
+    """
     import ipywidgets as w
     names = [str(i) for i in range(len(clips))] if names is None else list(names)
-    if not names or len(names) != len(clips): raise InputError(f'{len(clips)} clips and {len(names)} names: give as many of each, at least one')
+    if not names or len(names) != len(clips):
+        raise InputError(f'{len(clips)} clips and {len(names)} names: give as many of each, at least one')
     items = [Item(name, clip, codes_of(model, clip)) for name, clip in zip(names, clips.split(1))]
     known = known or directions_of(*(cat(z) for z in zip(*(item.codes for item in items))))
-    c, out, button = controls(names, clips.shape[2], known), outputs(clips.shape[-1]), w.Button(description='reset', tooltip='all settings as at the beginning')
+    c = controls(names, clips.shape[2], known)
+    out = outputs(clips.shape[-1])
+    button = w.Button(description='reset', tooltip='all settings as at the beginning')
     out['about'].value = text(about)
-    (draw, show), start = drawing(model, items, known, c, out, wait and 25*wait), {k: control.value for k, control in c.items()}
+    draw, show = drawing(model, items, known, c, out, wait and 25*wait)
+    start = {k: control.value for k, control in c.items()}
     def reset(_):
-        for k, x in start.items(): c[k].value = x
+        for k, x in start.items():
+            c[k].value = x
         out['news'].value = ''
     button.on_click(reset)
     changed = newest(draw, wait)
-    for k, control in c.items(): control.observe((lambda _: show()) if k in ('paused', 'frame') else changed, 'value')
+    for k, control in c.items():
+        control.observe((lambda _: show()) if k in ('paused', 'frame') else changed, 'value')
     upload = uploading(model, items, c, out)
     draw()
     page = arranged(c, out, upload, button)
-    page.controls, page.outputs, page.upload = c, out, {'file': upload[0], 'crop': upload[1], 'reset': button}
+    page.controls = c
+    page.outputs = out
+    page.upload = {'file': upload[0], 'crop': upload[1], 'reset': button}
     return page

@@ -48,35 +48,52 @@ class Layer:
     operations: int # multiply-adds
     numbers: int # read and written, at least
     weights: int # entries of its matrix
-    kind: str = 'inner' # 'first': its input is the stage's; 'product': it multiplies two inputs and has no weights
+    # 'first': its input is the stage's; 'product': it multiplies two inputs and has no weights
+    kind: str = 'inner'
 
-def convolution(stage: str, cin: int, cout: int, kernel: int, # channels before and after; positions of the kernel
-                before: int, after: int, # positions of one clip that come in and go out
-                kind: str = 'inner', transposed: bool = False) -> Layer:
-    "A convolution, a transposed convolution, or (kernel 1) a linear layer at every position."
+def convolution(stage: str, cin: int, cout: int, kernel: int, before: int, after: int, kind: str = 'inner',
+                transposed: bool = False) -> Layer:
+    """A convolution, a transposed convolution, or (kernel 1) a linear layer at every position.
+
+    stage, cin, cout, kernel: channels before and after; positions of the kernel
+    before, after: positions of one clip that come in and go out
+    """
     weights = kernel*cin*cout
-    return Layer(stage, weights*(before if transposed else after), cin*before + cout*after + weights, weights, kind)
+    return Layer(stage, weights*(before if transposed else after), cin*before + cout*after + weights, weights,
+                 kind)
 
 # %% ../nbs/61_speed.ipynb #6b472a67
-def attention_layers(c: int, frames: int, pixels: int, # channels; frames and pixels of the clip there
-                    ) -> list[Layer]:
-    "F-SA, time and then space."
+def attention_layers(c: int, frames: int, pixels: int) -> list[Layer]:
+    """F-SA, time and then space.
+
+    c, frames, pixels: channels; frames and pixels of the clip there
+    """
     n, layers = frames*pixels, []
     for tokens in (frames, pixels):
         layers += [convolution('F-SA', c, out, 1, n, n) for out in (c//8, c//8, c)]
-        layers += [Layer('F-SA', n*tokens*width, n*(width + tokens) + n*c//8, 0, 'product') for width in (c//8, c)]
+        layers += [Layer('F-SA', n*tokens*width, n*(width + tokens) + n*c//8, 0, 'product')
+                   for width in (c//8, c)]
     return layers
 
 # %% ../nbs/61_speed.ipynb #710b476e
 def generator_layers(c: Config, frames: int = FRAMES) -> list[Layer]:
     "All matrices of the generator, in order."
-    layers, wide, t, h = [], (c.content, c.motion, c.content + c.motion), (frames - 12)//4, 1
+    layers = []
+    wide = c.content, c.motion, c.content + c.motion
+    t = (frames - 12)//4
+    h = 1
     for i in range(modules(c.size)):
-        if c.attention and i == attention_at(c.size): layers += attention_layers(wide[2], t, h*h)
-        out, kind, T, H = int(c.ch*WIDTH[i]), 'inner' if i else 'first', grow(t, TIME[i]), grow(h, SPACE[i])
+        if c.attention and i == attention_at(c.size):
+            layers += attention_layers(wide[2], t, h*h)
+        out = int(c.ch*WIDTH[i])
+        kind = 'inner' if i else 'first'
+        T = grow(t, TIME[i])
+        H = grow(h, SPACE[i])
         add = lambda *shape: layers.append(convolution('G', *shape, transposed=True))
-        if c.spatial: add(wide[0], out, 16, h*h, H*H, kind)
-        if c.temporal: add(wide[1], out, TIME[i][0], t, T, kind)
+        if c.spatial:
+            add(wide[0], out, 16, h*h, H*H, kind)
+        if c.temporal:
+            add(wide[1], out, TIME[i][0], t, T, kind)
         add(wide[2], out, TIME[i][0], t*h*h, T*h*h, kind)
         add(out, out, 16, T*h*h, T*H*H)
         wide, t, h = (out, out, out*(1 + c.spatial)), T, H
@@ -91,8 +108,9 @@ def encoder_layers(c: Config, frames: int = FRAMES) -> list[Layer]:
             out, kind = (c.encoder_ch, 'first') if cin == 3 else (min(2*cin, 8*c.encoder_ch), 'inner')
             layers.append(convolution('encoders', cin, out, 16, pictures*h*h, pictures*h*h//4, kind))
             cin, h = out, h//2
-        if pictures == 1: layers.append(convolution('encoders', 16*cin, 2*c.content, 1, 1, 1))
-    tail = ((16*cin, 64, frames - 1), ((FRAMES - 1)*64, 256, steps), (256, 2*c.motion, steps))
+        if pictures == 1:
+            layers.append(convolution('encoders', 16*cin, 2*c.content, 1, 1, 1))
+    tail = (16*cin, 64, frames - 1), ((FRAMES - 1)*64, 256, steps), (256, 2*c.motion, steps)
     return layers + [convolution('encoders', a, b, 1, n, n) for a, b, n in tail]
 
 # %% ../nbs/61_speed.ipynb #0cff0c5a
@@ -116,19 +134,31 @@ def layers_of(c: Config, frames: int = FRAMES) -> list[Layer]:
     return encoder_layers(c, frames) + generator_layers(c, frames) + judge_layers(c, frames)
 
 # %% ../nbs/61_speed.ipynb #d1bb3c35
-PASSES = { # update: stage -> clips that pass for each clip of the batch, are its weights trained, does the input need a gradient
-    'D': {'encoders': (1, False, False), 'G': (2, False, False), 'D_I': (3, True, False), 'D_V': (3, True, False)},
+# update: stage -> clips that pass for each clip of the batch, are its weights trained, does the input need a
+# gradient
+PASSES = {
+    'D': {'encoders': (1, False, False), 'G': (2, False, False), 'D_I': (3, True, False),
+          'D_V': (3, True, False)},
     'Enc': {'encoders': (1, True, False), 'G': (1, False, True)},
-    'G': {'encoders': (1, False, False), 'G': (2, True, False), 'D_I': (2, False, True), 'D_V': (2, False, True)}}
+    'G': {'encoders': (1, False, False), 'G': (2, True, False), 'D_I': (2, False, True),
+          'D_V': (2, False, True)}}
 
-def backward(layer: Layer, trained: bool, wanted: bool) -> int: # multiply-adds
-    "Cost of a layer's gradients; `wanted`: the stage's input needs one."
-    if not (trained or wanted): return 0
-    if layer.kind == 'product': return 2*layer.operations
+def backward(layer: Layer, trained: bool, wanted: bool) -> int:
+    """Cost of a layer's gradients; `wanted`: the stage's input needs one.
+
+    returns: multiply-adds
+    """
+    if not (trained or wanted):
+        return 0
+    if layer.kind == 'product':
+        return 2*layer.operations
     return layer.operations*(trained + (wanted or layer.kind != 'first'))
 
-def step_operations(c: Config, frames: int = FRAMES) -> pd.DataFrame: # multiply-adds of one clip, by stage
-    "What one training step demands, forward and backward."
+def step_operations(c: Config, frames: int = FRAMES) -> pd.DataFrame:
+    """What one training step demands, forward and backward.
+
+    returns: multiply-adds of one clip, by stage
+    """
     rows = {}
     for update in PASSES.values():
         for layer in layers_of(c, frames):
@@ -140,8 +170,11 @@ def step_operations(c: Config, frames: int = FRAMES) -> pd.DataFrame: # multiply
     return pd.DataFrame(rows).T
 
 # %% ../nbs/61_speed.ipynb #6434e212
-def time_of(call, device: torch.device, clock=time.perf_counter) -> float: # seconds
-    "How long one call takes, with all work that it started on the device."
+def time_of(call, device: torch.device, clock=time.perf_counter) -> float:
+    """How long one call takes, with all work that it started on the device.
+
+    returns: seconds
+    """
     wait = torch.cuda.synchronize if device.type == 'cuda' else lambda: None
     wait()
     start = clock()
@@ -149,37 +182,56 @@ def time_of(call, device: torch.device, clock=time.perf_counter) -> float: # sec
     wait()
     return clock() - start
 
-def medians(calls: dict, device: torch.device, repeats: int = 5, clock=time.perf_counter) -> dict[str, float]: # seconds
-    "Median time of each call; one round to warm up, then all calls in turn, `repeats` times."
-    rounds = [{name: time_of(call, device, clock) for name, call in calls.items()} for _ in range(repeats + 1)]
+def medians(calls: dict, device: torch.device, repeats: int = 5, clock=time.perf_counter) -> dict[str, float]:
+    """Median time of each call; one round to warm up, then all calls in turn, `repeats` times.
+
+    returns: seconds
+    """
+    rounds = [{name: time_of(call, device, clock) for name, call in calls.items()}
+              for _ in range(repeats + 1)]
     return {name: statistics.median(r[name] for r in rounds[1:]) for name in calls}
 
 # %% ../nbs/61_speed.ipynb #ee9aaa87
-def machine(device: torch.device, n: int = 1024) -> dict: # per second: multiply-adds in float32 and bfloat16, bytes
-    "The best rates of this machine: products of square matrices (bfloat16: of half the side, it may be slow), and a copy."
+def machine(device: torch.device, n: int = 1024) -> dict:
+    """The best rates of this machine: products of square matrices (bfloat16: of half the side, it may be
+    slow), and a copy.
+
+    returns: per second: multiply-adds in float32 and bfloat16, bytes
+    """
     n *= 8 if device.type == 'cuda' else 1
     a = torch.randn(n, n, generator=torch.Generator().manual_seed(0)).to(device)
-    b, to, long = a[:n//2, :n//2].bfloat16(), torch.empty(16*n*n, device=device), torch.ones(16*n*n, device=device)
-    seconds = medians({'float32': lambda: a @ a, 'bfloat16': lambda: b @ b, 'bytes': lambda: to.copy_(long)}, device)
+    b = a[:n//2, :n//2].bfloat16()
+    to = torch.empty(16*n*n, device=device)
+    long = torch.ones(16*n*n, device=device)
+    seconds = medians({'float32': lambda: a @ a, 'bfloat16': lambda: b @ b, 'bytes': lambda: to.copy_(long)},
+                      device)
     work = {'float32': n**3, 'bfloat16': (n//2)**3, 'bytes': 8*long.numel()}
     return {name: work[name]/seconds[name] for name in work}
 
-def floor(operations: pd.DataFrame, rates: dict, precision: str = 'float32') -> pd.Series: # of step_operations; of machine
-    "Least seconds that each stage needs for one clip."
+def floor(operations: pd.DataFrame, rates: dict, precision: str = 'float32') -> pd.Series:
+    """Least seconds that each stage needs for one clip.
+
+    operations, rates: of step_operations, of machine
+    """
     size = 4 if precision == 'float32' else 2
     products = operations[['forward', 'backward']].sum(axis=1)/rates[precision]
     return pd.concat([products, size*operations['numbers']/rates['bytes']], axis=1).max(axis=1)
 
 # %% ../nbs/61_speed.ipynb #cdc5f456
-def grown(cin: int, cout: int, time: tuple | None = None, space: tuple | None = None, # kernel, stride, padding
-         ) -> nn.Sequential: # (B, cin, T, H, W) -> (B, cout, T', H', W')
-    "A transposed convolution in three dimensions, normalised, and a rectifier."
+def grown(cin: int, cout: int, time: tuple | None = None, space: tuple | None = None) -> nn.Sequential:
+    """A transposed convolution in three dimensions, normalised, and a rectifier.
+
+    cin, cout, time, space: kernel, stride, padding
+    returns: a layer, (B, cin, T, H, W) -> (B, cout, T', H', W')
+    """
     kernel, stride, padding = zip(time or (1, 1, 0), space or (1, 1, 0), space or (1, 1, 0))
-    return nn.Sequential(spectral_norm(nn.ConvTranspose3d(cin, cout, kernel, stride, padding)), nn.BatchNorm3d(cout), nn.ReLU())
+    return nn.Sequential(spectral_norm(nn.ConvTranspose3d(cin, cout, kernel, stride, padding)),
+                         nn.BatchNorm3d(cout), nn.ReLU())
 
 class PlainG3(nn.Module):
     "`G3` on tensors of five dimensions: content has T = 1, motion H = W = 1."
-    def __init__(self, content: int, motion: int, video: int, out: int, time: tuple, space: tuple, spatial: bool = True, temporal: bool = True): # as G3
+    def __init__(self, content: int, motion: int, video: int, out: int, time: tuple, space: tuple,
+                 spatial: bool = True, temporal: bool = True):
         super().__init__()
         self.S = grown(content, out, space=space) if spatial else None
         self.T = grown(motion, out, time=time) if temporal else None
@@ -187,14 +239,18 @@ class PlainG3(nn.Module):
         self.width = out*(1 + spatial)
 
     def forward(self, s, t, v):
-        s, t, v = self.S and self.S(s), self.T and self.T(t), self.V['space'](self.V['time'](v))
-        if t is not None: v = v + t.repeat(1, 1, 1, *v.shape[3:])
+        s = self.S and self.S(s)
+        t = self.T and self.T(t)
+        v = self.V['space'](self.V['time'](v))
+        if t is not None:
+            v = v + t.repeat(1, 1, 1, *v.shape[3:])
         return s, t, v if s is None else cat([s.repeat(1, 1, v.shape[2], 1, 1), v], 1)
 
 # %% ../nbs/61_speed.ipynb #99404e1c
 class PlainAttention(nn.Module):
     "`AxisAttention` with its weights, softmax of Q K^T, written out."
-    def __init__(self, ch: int, time: bool): # channels; among frames, else among pixels
+    def __init__(self, ch: int, time: bool):
+        "ch, time: channels; among frames, else among pixels"
         super().__init__()
         self.time = time
         self.q, self.k, self.v = (spectral_norm(nn.Conv3d(ch, out, 1)) for out in (ch//8, ch//8, ch))
@@ -202,8 +258,10 @@ class PlainAttention(nn.Module):
 
     def forward(self, x):
         q, k, v = (layer(x).flatten(3) for layer in (self.q, self.k, self.v)) # (B, C, T, N)
-        if self.time: y = einsum('bntu,bcun->bctn', einsum('bctn,bcun->bntu', q, k).softmax(-1), v)
-        else: y = einsum('btnm,bctm->bctn', einsum('bctn,bctm->btnm', q, k).softmax(-1), v)
+        if self.time:
+            y = einsum('bntu,bcun->bctn', einsum('bctn,bcun->bntu', q, k).softmax(-1), v)
+        else:
+            y = einsum('btnm,bctm->bctn', einsum('bctn,bctm->btnm', q, k).softmax(-1), v)
         return x + self.gamma*y.unflatten(3, x.shape[3:])
 
 # %% ../nbs/61_speed.ipynb #1cdd2243
@@ -211,27 +269,34 @@ class PlainGenerator(nn.Module):
     "`Generator`, plainly."
     def __init__(self, c: Config):
         super().__init__()
-        self.content, self.motion, widths, layers = c.content, c.motion, (c.content, c.motion, c.content + c.motion), []
+        self.content = c.content
+        self.motion = c.motion
+        widths = c.content, c.motion, c.content + c.motion
+        layers = []
         for i in range(modules(c.size)):
             out = int(c.ch*WIDTH[i])
             layers.append(PlainG3(*widths, out, TIME[i], SPACE[i], c.spatial, c.temporal))
-            widths = (out, out, layers[-1].width)
+            widths = out, out, layers[-1].width
         self.g3, self.at = nn.ModuleList(layers), attention_at(c.size)
-        self.fsa = nn.Sequential(*(PlainAttention(self.g3[self.at - 1].width, time) for time in (True, False))) if c.attention else None
+        self.fsa = (nn.Sequential(*(PlainAttention(self.g3[self.at - 1].width, time)
+                                    for time in (True, False))) if c.attention else None)
         self.to_rgb = nn.Conv3d(widths[2], 3, (1, 3, 3), padding=(0, 1, 1))
 
-    def forward(self, zx: Tensor, zv: Tensor) -> Tensor: # as Generator
+    def forward(self, zx: Tensor, zv: Tensor) -> Tensor:
+        "zx, zv: as Generator"
         s, t = zx[:, :, None, None, None], zv[..., None, None]
         v = cat([s.repeat(1, 1, zv.shape[2], 1, 1), t], 1)
         for i, g3 in enumerate(self.g3):
-            if self.fsa and i == self.at: v = self.fsa(v)
+            if self.fsa and i == self.at:
+                v = self.fsa(v)
             s, t, v = g3(s, t, v)
         return self.to_rgb(v).tanh()
 
 # %% ../nbs/61_speed.ipynb #12bfa911
 class PlainVideoDiscriminator(nn.Module):
     "`VideoDiscriminator` by convolutions in three dimensions."
-    def __init__(self, size: int, ch: int): # as VideoDiscriminator
+    def __init__(self, size: int, ch: int):
+        "size, ch: as VideoDiscriminator"
         super().__init__()
         w, last = widths(size, ch)[:-1], (size//4).bit_length() - 1
         self.space, self.time = nn.ModuleList(), nn.ModuleList()
@@ -240,7 +305,10 @@ class PlainVideoDiscriminator(nn.Module):
             self.space.append(spectral_norm(nn.Conv3d(cin, cout, (1, 4, 4), (1, s, s), (0, p, p))))
             self.time.append(spectral_norm(nn.Conv3d(cout, 1 if i == last else cout, (k, 1, 1))))
 
-    def forward(self, clip: Tensor) -> Tensor: # (B, 3, T, H, W) -> (B,)
+    def forward(self, clip: Tensor) -> Tensor:
+        """clip: (B, 3, T, H, W)
+        returns: (B,)
+        """
         for inside, over in zip(self.space, self.time):
             x = over(leaky_relu(inside(clip), .2))
             clip = leaky_relu(x, .2)
@@ -267,7 +335,8 @@ def plain_generator_loss(nets: Learner, clip: Tensor, prior: tuple, generator: t
     codes = [code.detach() for code in nets.posterior(clip, generator).sample(generator)]
     fakes = nets.G(*codes), nets.G(*prior)
     frames = [pick_frames(x, generator) for x in fakes]
-    return generator_loss(clip, fakes[0], tuple(map(nets.D_I, frames)), tuple(map(nets.D_V, fakes)), nets.knobs)
+    return generator_loss(clip, fakes[0], tuple(map(nets.D_I, frames)), tuple(map(nets.D_V, fakes)),
+                          nets.knobs)
 
 # %% ../nbs/61_speed.ipynb #0195adc9
 class Plain(Learner):
@@ -275,16 +344,25 @@ class Plain(Learner):
     def __init__(self, fast: EncGAN3):
         nn.Module.__init__(self)
         c = self.knobs = fast.knobs
-        self.any_frame, self.recolour, self.average, self.terms = c.any_frame, c.recolour, None, {}
+        self.any_frame = c.any_frame
+        self.recolour = c.recolour
+        self.average = None
+        self.terms = {}
         self.content, self.motion, self.D_I = map(deepcopy, (fast.content, fast.motion, fast.D_I))
-        self.G, self.D_V = PlainGenerator(c), PlainVideoDiscriminator(c.size, c.judge_ch)
+        self.G = PlainGenerator(c)
+        self.D_V = PlainVideoDiscriminator(c.size, c.judge_ch)
         for plain, theirs in ((self.G, fast.G), (self.D_V, fast.D_V)):
-            shapes = {key: value.shape for key, value in plain.state_dict().items()} # axes of length 1 aside, the same
-            plain.load_state_dict({key: value.reshape(shapes[key]) for key, value in theirs.state_dict().items()})
+            # axes of length 1 aside, the same
+            shapes = {key: value.shape for key, value in plain.state_dict().items()}
+            plain.load_state_dict({key: value.reshape(shapes[key])
+                                   for key, value in theirs.state_dict().items()})
         self.to(fast.G.to_rgb.weight.device).train(fast.training)
 
-    def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator): # as Learner.updates
-        "Yield (optimizer, loss) for D, Enc and G."
+    def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator):
+        """Yield (optimizer, loss) for D, Enc and G.
+
+        clip, optimizers, generator: as Learner.updates
+        """
         prior = self.prior(len(clip), clip.shape[2], generator)
         yield optimizers['D'], plain_discriminator_loss(self, clip, prior, generator)
         yield optimizers['Enc'], plain_encoder_loss(self, clip, prior, generator)
@@ -300,12 +378,14 @@ class Peak(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         out = function(*args, **(kwargs or {}))
         for x in tree_leaves(out):
-            if isinstance(x, Tensor): self.see(x.untyped_storage())
+            if isinstance(x, Tensor):
+                self.see(x.untyped_storage())
         return out
 
     def see(self, storage):
         key, size = storage._cdata, storage.nbytes()
-        if key in self.alive: return
+        if key in self.alive:
+            return
         self.alive.add(key)
         self.now += size
         self.peak = max(self.peak, self.now)
@@ -316,39 +396,60 @@ class Peak(TorchDispatchMode):
         self.now -= size
 
 # %% ../nbs/61_speed.ipynb #3422f3fb
-def step_memory(c: Config, batch: int, frames: int = FRAMES, plain: bool = False, # see Config, Plain
-                precision: str = 'no', recompute: bool = False, # see train
-                fake: bool = True) -> int: # False: on real tensors; bytes
-    "Peak of a training step, with gradients and Adam's two averages of every parameter."
+def step_memory(c: Config, batch: int, frames: int = FRAMES, plain: bool = False, precision: str = 'no',
+                recompute: bool = False, fake: bool = True) -> int:
+    """Peak of a training step, with gradients and Adam's two averages of every parameter.
+
+    c, batch, frames, plain: see Config, Plain
+    precision, recompute: see train
+    fake: False: on real tensors
+    returns: bytes
+    """
     model = (Plain(EncGAN3(**asdict(c))) if plain else EncGAN3(**asdict(c))).to('meta')
     with FakeTensorMode(allow_non_fake_inputs=True) if fake else nullcontext(), Peak() as memory:
         model = model.to_empty(device='cpu').train()
-        if recompute: model.G.recompute = True
-        clip, optimizers = torch.zeros(batch, 3, frames, c.size, c.size), model.optimizers()
-        trained = [p for optimizer in optimizers.values() for group in optimizer.param_groups for p in group['params']]
-        for p in trained: p.grad, p.mean, p.square = (torch.zeros_like(p) for _ in range(3))
-        for optimizer, loss in casting(model.updates(clip, optimizers, step_generator(0, 0)), 'cpu', precision):
+        if recompute:
+            model.G.recompute = True
+        clip = torch.zeros(batch, 3, frames, c.size, c.size)
+        optimizers = model.optimizers()
+        trained = [p for optimizer in optimizers.values() for group in optimizer.param_groups
+                   for p in group['params']]
+        for p in trained:
+            p.grad, p.mean, p.square = (torch.zeros_like(p) for _ in range(3))
+        for optimizer, loss in casting(model.updates(clip, optimizers, step_generator(0, 0)), 'cpu',
+                                       precision):
             optimizer.zero_grad(set_to_none=False)
             loss.backward()
     return memory.peak
 
-WAYS = {'plain': dict(plain=True), 'fast': {}, 'bfloat16': dict(precision='bf16'), 'recomputed': dict(precision='bf16', recompute=True)}
+WAYS = {'plain': dict(plain=True), 'fast': {}, 'bfloat16': dict(precision='bf16'),
+        'recomputed': dict(precision='bf16', recompute=True)}
 
-def memory_of(c: Config, **how) -> dict: # one of WAYS; bytes: once, and again for each clip of the batch
-    "A step's memory as a straight line in the batch."
+def memory_of(c: Config, **how) -> dict:
+    """A step's memory as a straight line in the batch.
+
+    how: one of WAYS
+    returns: bytes: once, and again for each clip of the batch
+    """
     one, two = (step_memory(c, n, **how) for n in (1, 2))
     return {'fixed': 2*one - two, 'clip': two - one}
 
 # %% ../nbs/61_speed.ipynb #389ae64d
-def passes_of(model: Learner, batch: int, accelerator: Accelerator, precision: str = 'no') -> dict: # see train; by name: a call
-    "What is timed: generating one clip, generating a batch, one training step."
+def passes_of(model: Learner, batch: int, accelerator: Accelerator, precision: str = 'no') -> dict:
+    """What is timed: generating one clip, generating a batch, one training step.
+
+    precision: see train
+    returns: calls, by name
+    """
     device, optimizers = accelerator.device, model.optimizers()
     codes = model.prior(batch, FRAMES, step_generator(0, 0))
-    clip = (torch.rand(batch, 3, FRAMES, model.knobs.size, model.knobs.size, generator=step_generator(0, 1))*2 - 1).to(device)
+    clip = (torch.rand(batch, 3, FRAMES, model.knobs.size, model.knobs.size, generator=step_generator(0, 1))*2
+            - 1).to(device)
 
     def generate(n: int):
         model.G.eval()
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision == 'bf16'): return model.G(*(code[:n] for code in codes))
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision == 'bf16'):
+            return model.G(*(code[:n] for code in codes))
 
     def step():
         model.train()
@@ -356,29 +457,46 @@ def passes_of(model: Learner, batch: int, accelerator: Accelerator, precision: s
 
     return {'one clip': lambda: generate(1), 'batch': lambda: generate(batch), 'step': step}
 
-def scaling_of(model: EncGAN3) -> dict: # by name: a call
-    "Generating more clips, and longer ones."
+def scaling_of(model: EncGAN3) -> dict:
+    """Generating more clips, and longer ones.
+
+    returns: calls, by name
+    """
     def generate(n: int, frames: int):
         model.G.eval()
-        with torch.no_grad(): return model.G(*model.prior(n, frames, step_generator(0, 0)))
-    kinds = {f'{n} clips of 16 frames': (n, FRAMES) for n in (1, 2, 4, 8)} | {f'1 clip of {frames} frames': (1, frames) for frames in (32, 64, 128)}
+        with torch.no_grad():
+            return model.G(*model.prior(n, frames, step_generator(0, 0)))
+    kinds = ({f'{n} clips of 16 frames': (n, FRAMES) for n in (1, 2, 4, 8)}
+             | {f'1 clip of {frames} frames': (1, frames) for frames in (32, 64, 128)})
     return {name: lambda kind=kind: generate(*kind) for name, kind in kinds.items()}
 
-def loading(size: int, batch: int) -> dict: # by name: a call
-    "Cutting a batch out of a store's frames, in memory."
-    windows, frames = Windows([dict(first=0, length=2000, factors={})], FRAMES, 1), np.zeros((2000, size, size, 3), np.uint8)
+def loading(size: int, batch: int) -> dict:
+    """Cutting a batch out of a store's frames, in memory.
+
+    returns: calls, by name
+    """
+    windows = Windows([dict(first=0, length=2000, factors={})], FRAMES, 1)
+    frames = np.zeros((2000, size, size, 3), np.uint8)
     return {'loading a batch': lambda: to_clip(torch.from_numpy(frames[windows.rows(windows.draw(batch))]))}
 
 # %% ../nbs/61_speed.ipynb #1f4d9e31
-def stages_of(model: EncGAN3, batch: int) -> dict: # by name: a call
-    "A forward and a backward pass of each network, all gradients wanted."
+def stages_of(model: EncGAN3, batch: int) -> dict:
+    """A forward and a backward pass of each network, all gradients wanted.
+
+    returns: calls, by name
+    """
     c, device = model.knobs, model.G.to_rgb.weight.device
     clip = torch.zeros(batch, 3, FRAMES, c.size, c.size, device=device, requires_grad=True)
-    inputs = {'encoders': (clip,), 'G': [code.requires_grad_() for code in model.prior(batch, FRAMES, step_generator(0, 0))], 'D_I': (clip[:, :, 0],), 'D_V': (clip,)}
-    nets = {'encoders': lambda x: cat([(q.mean + q.logvar).flatten(1) for q in vars(model.posterior(x)).values()], 1), 'G': model.G, 'D_I': model.D_I, 'D_V': model.D_V}
+    inputs = {'encoders': (clip,),
+              'G': [code.requires_grad_() for code in model.prior(batch, FRAMES, step_generator(0, 0))],
+              'D_I': (clip[:, :, 0],), 'D_V': (clip,)}
+    nets = {'encoders': lambda x: cat([(q.mean + q.logvar).flatten(1)
+                                       for q in vars(model.posterior(x)).values()], 1), 'G': model.G,
+            'D_I': model.D_I, 'D_V': model.D_V}
     if c.attention:
         h, nets['F-SA'] = 2**(1 + attention_at(c.size)), model.G.fsa
-        inputs['F-SA'] = (torch.zeros(batch, FRAMES, h, h, model.G.g3[model.G.at - 1].width, device=device, requires_grad=True).permute(0, 4, 1, 2, 3),)
+        inputs['F-SA'] = (torch.zeros(batch, FRAMES, h, h, model.G.g3[model.G.at - 1].width, device=device,
+                                      requires_grad=True).permute(0, 4, 1, 2, 3),)
 
     def both_ways(name: str):
         model.train().requires_grad_(True)
@@ -386,21 +504,29 @@ def stages_of(model: EncGAN3, batch: int) -> dict: # by name: a call
     return {name: lambda name=name: both_ways(name) for name in nets}
 
 # %% ../nbs/61_speed.ipynb #ef59d148
-def stage_table(c: Config, seconds: dict, batch: int, rates: dict) -> dict: # by stage: seconds a clip, measured and floor
-    "Time of each network, forward and backward, beside the least that its arithmetic needs."
+def stage_table(c: Config, seconds: dict, batch: int, rates: dict) -> dict:
+    """Time of each network, forward and backward, beside the least that its arithmetic needs.
+
+    returns: seconds a clip by stage, measured and floor
+    """
     table = {}
     for stage in seconds:
         own = [x for x in layers_of(c) if x.stage == stage]
-        both = {'forward': sum(x.operations for x in own), 'backward': sum(backward(x, True, True) for x in own), 'numbers': 3*sum(x.numbers for x in own)}
+        both = {'forward': sum(x.operations for x in own),
+                'backward': sum(backward(x, True, True) for x in own),
+                'numbers': 3*sum(x.numbers for x in own)}
         work = pd.DataFrame(both, index=[stage])
         table[stage] = {'measured': seconds[stage]/batch, 'floor': float(floor(work, rates)[stage])}
-    if 'F-SA' in table: table['G']['measured'] -= table['F-SA']['measured'] # what is timed as G has F-SA inside
+    if 'F-SA' in table:
+        table['G']['measured'] -= table['F-SA']['measured'] # what is timed as G has F-SA inside
     return table
 
 def read_speed(file: Path) -> dict:
     "A record of `measure`; InputError if it isn't one."
-    try: record = json.loads(Path(file).read_text())
-    except (OSError, ValueError): record = None
+    try:
+        record = json.loads(Path(file).read_text())
+    except (OSError, ValueError):
+        record = None
     if not isinstance(record, dict) or record.get('format') != FORMAT or 'seconds' not in record:
         raise InputError(f'{file}: not a record of speed; make one with encgan3 speed --out FILE')
     return record
@@ -408,51 +534,87 @@ def read_speed(file: Path) -> dict:
 # %% ../nbs/61_speed.ipynb #2a7f79f3
 FORMAT = 1 # of a record
 
-def measure(preset: str = 'small', batch: int = 8, repeats: int = 5, # how often all candidates take a turn
-            count: tuple = (), side: int = 1024, # presets whose memory is counted; of the products that rate the machine
-            compiler: str = '', # one more candidate, compiled in this mode; see train
-            **changes) -> dict: # see configuration
-    "Fast and plain side by side on this machine, the floor, and the memory of a step: one record."
-    if batch < 1 or repeats < 1: raise InputError(f'batch={batch}, repeats={repeats}: both must be at least 1')
-    accelerator, c, fast = Accelerator(), configuration(preset, **changes), EncGAN3.from_preset(preset, **changes)
-    device, counted = accelerator.device, {name: configuration(name) for name in count}
-    if device.type == 'cpu': keep_memory()
-    rates, fast = machine(device, side), fast.to(device, memory_format=torch.channels_last) # as train does
+def measure(preset: str = 'small', batch: int = 8, repeats: int = 5, count: tuple = (), side: int = 1024,
+            compiler: str = '', **changes) -> dict:
+    """Fast and plain side by side on this machine, the floor, and the memory of a step: one record.
+
+    preset, batch, repeats: how often all candidates take a turn
+    count, side: presets whose memory is counted; of the products that rate the machine
+    compiler: one more candidate, compiled in this mode; see train
+    changes: see configuration
+    """
+    if batch < 1 or repeats < 1:
+        raise InputError(f'batch={batch}, repeats={repeats}: both must be at least 1')
+    accelerator = Accelerator()
+    c = configuration(preset, **changes)
+    fast = EncGAN3.from_preset(preset, **changes)
+    device = accelerator.device
+    counted = {name: configuration(name) for name in count}
+    if device.type == 'cpu':
+        keep_memory()
+    rates = machine(device, side)
+    fast = fast.to(device, memory_format=torch.channels_last) # as train does
     models = {'fast': (fast, 'no'), 'plain': (Plain(fast), 'no')}
-    best = 'bf16' if rates['bfloat16'] > rates['float32'] else 'no' # where bfloat16 is emulated it could only lose
-    if best == 'bf16': models['fast, bfloat16'] = (deepcopy(fast), best)
+    # where bfloat16 is emulated it could only lose
+    best = 'bf16' if rates['bfloat16'] > rates['float32'] else 'no'
+    if best == 'bf16':
+        models['fast, bfloat16'] = deepcopy(fast), best
     if compiler:
-        models['fast, compiled'] = (deepcopy(fast), best)
+        models['fast, compiled'] = deepcopy(fast), best
         set_up(models['fast, compiled'][0], compiler, recompute=False)
-    passes = {who: passes_of(model, batch, accelerator, precision) for who, (model, precision) in models.items()}
-    groups = [{f'{what}, {who}': passes[who][what] for who in passes} for what in ('one clip', 'batch', 'step')] # a clip isn't timed with caches cold from a step
-    timed = lambda *groups: {name: seconds for calls in groups for name, seconds in medians(calls, device, repeats).items()}
-    record = {'format': FORMAT, 'machine': hardware(), 'device': device.type, 'threads': torch.get_num_threads(), 'preset': preset, 'changes': changes,
-              'batch': batch, 'repeats': repeats, 'rates': rates, 'seconds': timed(*groups), 'scaling': timed(scaling_of(fast), loading(c.size, batch)),
+    passes = {who: passes_of(model, batch, accelerator, precision)
+              for who, (model, precision) in models.items()}
+    # a clip isn't timed with caches cold from a step
+    groups = [{f'{what}, {who}': passes[who][what] for who in passes}
+              for what in ('one clip', 'batch', 'step')]
+    timed = lambda *groups: {name: seconds for calls in groups
+                             for name, seconds in medians(calls, device, repeats).items()}
+    record = {'format': FORMAT, 'machine': hardware(), 'device': device.type,
+              'threads': torch.get_num_threads(), 'preset': preset, 'changes': changes,
+              'batch': batch, 'repeats': repeats, 'rates': rates, 'seconds': timed(*groups),
+              'scaling': timed(scaling_of(fast), loading(c.size, batch)),
               'stages': stage_table(c, medians(stages_of(fast, batch), device, repeats), batch, rates),
               'floor': float(floor(step_operations(c), rates).sum())*batch, # seconds of a step
-              'memory': {name: {who: memory_of(config, **how) for who, how in WAYS.items()} for name, config in counted.items()}}
-    if device.type == 'cuda': record['allocated'] = allocated(groups[2], device)
+              'memory': {name: {who: memory_of(config, **how) for who, how in WAYS.items()}
+                         for name, config in counted.items()}}
+    if device.type == 'cuda':
+        record['allocated'] = allocated(groups[2], device)
     return record
 
 # %% ../nbs/61_speed.ipynb #553fb7b1
-def speeds(record: dict) -> pd.DataFrame: # milliseconds; 'plain/fast': how many times as fast
-    "The side-by-side part of a record."
+def speeds(record: dict) -> pd.DataFrame:
+    """The side-by-side part of a record.
+
+    returns: milliseconds; 'plain/fast': how many times as fast
+    """
     seconds, names = record['seconds'], ('one clip', 'batch', 'step')
     who = dict.fromkeys(key.partition(', ')[2] for key in seconds)
-    table = pd.DataFrame({w: [round(1000*seconds[f'{name}, {w}'], 1) for name in names] for w in who}, index=names)
-    table['plain/fast'] = [round(seconds[f'{name}, plain']/min(seconds[f'{name}, {w}'] for w in who if w != 'plain'), 2) for name in names]
-    table['clips/s'] = [round((1 if name == 'one clip' else record['batch'])/min(seconds[f'{name}, {w}'] for w in who if w != 'plain'), 2) for name in names]
+    table = pd.DataFrame({w: [round(1000*seconds[f'{name}, {w}'], 1) for name in names] for w in who},
+                         index=names)
+    table['plain/fast'] = [round(seconds[f'{name}, plain']/min(seconds[f'{name}, {w}'] for w in who
+            if w != 'plain'), 2) for name in names]
+    table['clips/s'] = [round((1 if name == 'one clip' else record['batch'])/min(seconds[f'{name}, {w}']
+            for w in who if w != 'plain'), 2) for name in names]
     return table
 
-def compared(new: dict, old: dict) -> dict[str, float]: # by name: time of the new record over time of the old one
-    "How a fresh measurement stands to a recorded one; InputError if they measured different things."
-    for key in ('format', 'device', 'preset', 'changes', 'batch'):
-        if new[key] != old[key]: raise InputError(f'{key}={old[key]!r} in the record, {new[key]!r} now: measure the same, or compare with another record')
-    return {name: round(seconds/old['seconds'][name], 3) for name, seconds in new['seconds'].items() if name in old['seconds']}
+def compared(new: dict, old: dict) -> dict[str, float]:
+    """How a fresh measurement stands to a recorded one; InputError if they measured different things.
 
-def allocated(calls: dict, device: torch.device) -> dict: # training steps; bytes
-    "The most memory that PyTorch held on a GPU during each training step."
+    returns: time of the new record over time of the old one, by name
+    """
+    for key in ('format', 'device', 'preset', 'changes', 'batch'):
+        if new[key] != old[key]:
+            raise InputError(f'{key}={old[key]!r} in the record, {new[key]!r} now: measure the same, '
+                             'or compare with another record')
+    return {name: round(seconds/old['seconds'][name], 3) for name, seconds in new['seconds'].items()
+            if name in old['seconds']}
+
+def allocated(calls: dict, device: torch.device) -> dict:
+    """The most memory that PyTorch held on a GPU during each training step.
+
+    calls: training steps
+    returns: bytes
+    """
     found = {}
     for name in calls:
         torch.cuda.reset_peak_memory_stats(device)
@@ -461,8 +623,11 @@ def allocated(calls: dict, device: torch.device) -> dict: # training steps; byte
     return found
 
 # %% ../nbs/61_speed.ipynb #6d3541bf
-def fits(memory: dict, gigabytes: float) -> int: # of memory_of; 10^9 bytes of the device
-    "Largest batch whose step stays within nine tenths of a memory; 0: none."
+def fits(memory: dict, gigabytes: float) -> int:
+    """Largest batch whose step stays within nine tenths of a memory; 0: none.
+
+    memory, gigabytes: of memory_of; 10^9 bytes of the device
+    """
     return max(0, int((.9e9*gigabytes - memory['fixed'])//memory['clip']))
 
 def plot_record(record: dict):
@@ -472,11 +637,14 @@ def plot_record(record: dict):
     left, right = figure.subplots(1, 2)
     stages, table = pd.DataFrame(record['stages']).T*1000, speeds(record)
     for ax, shown, title in ((left, stages[['floor', 'measured']], 'forward and backward, ms a clip'),
-                             (right, table.drop(columns=['plain/fast', 'clips/s']), f'ms; batch of {record["batch"]}')):
+                             (right, table.drop(columns=['plain/fast', 'clips/s']),
+                              f'ms; batch of {record["batch"]}')):
         for i, column in enumerate(shown):
-            bars = ax.bar([x + i*.8/len(shown.columns) for x in range(len(shown))], shown[column], .8/len(shown.columns), label=column)
+            bars = ax.bar([x + i*.8/len(shown.columns) for x in range(len(shown))], shown[column],
+                          .8/len(shown.columns), label=column)
             ax.bar_label(bars, fmt='%.0f', fontsize=7)
-        ax.set(title=title, yscale='log', xticks=[x + .2 for x in range(len(shown))], xticklabels=list(shown.index))
+        ax.set(title=title, yscale='log', xticks=[x + .2 for x in range(len(shown))],
+               xticklabels=list(shown.index))
         ax.legend(fontsize=8)
     return figure
 
@@ -486,7 +654,8 @@ from encgan3.baselines.g3an import G3AN
 from encgan3.model import EncGAN3
 model = {'EncGAN3': EncGAN3, 'G3AN': G3AN}[sys.argv[1]].from_preset('tiny', **json.loads(sys.argv[3]))
 for part in model.modules():
-    if hasattr(part, 'gamma'): part.gamma.data.fill_(.5)
+    if hasattr(part, 'gamma'):
+        part.gamma.data.fill_(.5)
 model.save_pretrained(sys.argv[2])'''
 
 STEP = '''import json, sys, time, torch
@@ -500,30 +669,46 @@ clip = 2*torch.rand(int(sys.argv[3]), 3, 16, 32, 32, generator=step_generator(0,
 def step(model, optimizers, clip):
     start = time.process_time()
     train_step(model.train(), optimizers, clip, accelerator, step_generator(0, 2), 0)
-    print(json.dumps([time.process_time() - start, {name: float(term) for name, term in model.terms.items()}]), flush=True)
-models = [kind.from_pretrained(sys.argv[2]).to('cpu', dtype, memory_format=torch.channels_last) for dtype in (torch.float64, torch.float32)]
+    terms = {name: float(term) for name, term in model.terms.items()}
+    print(json.dumps([time.process_time() - start, terms]), flush=True)
+models = [kind.from_pretrained(sys.argv[2]).to('cpu', dtype, memory_format=torch.channels_last)
+          for dtype in (torch.float64, torch.float32)]
 double, single = ((model, model.optimizers()) for model in models)
 step(*double, clip.double())
-for line in sys.stdin: step(*single, clip)'''
+for line in sys.stdin:
+    step(*single, clip)'''
 
 # %% ../nbs/61_speed.ipynb #1aa5a0e5
-def program(package: Path, *words: str) -> dict: # of subprocess
-    "A Python program that imports a package from this folder."
-    return dict(args=[sys.executable, '-c', *words], env=os.environ | {'PYTHONPATH': str(Path(package).resolve())})
+def program(package: Path, *words: str) -> dict:
+    """A Python program that imports a package from this folder.
 
-def turn(process: Popen) -> float: # seconds of the processor
-    "One step of STEP."
+    returns: arguments of subprocess.run
+    """
+    return dict(args=[sys.executable, '-c', *words],
+                env=os.environ | {'PYTHONPATH': str(Path(package).resolve())})
+
+def turn(process: Popen) -> float:
+    """One step of STEP.
+
+    returns: seconds of the processor
+    """
     process.stdin.write('go\n'), process.stdin.flush()
     return json.loads(process.stdout.readline())[0]
 
-def against(old: Path, new: Path, # folders with encgan3 in them
-            kind: str, settings: dict, # EncGAN3 or G3AN; changes of the preset tiny
-            rounds: int = 5, batch: int = 16) -> dict:
-    "One training step with an older package and a newer one, in turns: ratio of times, largest difference of losses in float64."
+def against(old: Path, new: Path, kind: str, settings: dict, rounds: int = 5, batch: int = 16) -> dict:
+    """One training step with an older package and a newer one, in turns: ratio of times, largest difference
+    of losses in float64.
+
+    old, new: folders with encgan3 in them
+    kind, settings: EncGAN3 or G3AN; changes of the preset tiny
+    """
     with TemporaryDirectory() as folder:
         subprocess.run(**program(old, MAKE, kind, folder, json.dumps(settings)), check=True)
-        both = [Popen(**program(package, STEP, kind, folder, str(batch)), stdin=PIPE, stdout=PIPE, text=True) for package in (old, new)]
+        both = [Popen(**program(package, STEP, kind, folder, str(batch)), stdin=PIPE, stdout=PIPE, text=True)
+                for package in (old, new)]
         theirs, ours = (json.loads(p.stdout.readline())[1] for p in both)
         turns = [[turn(p) for p in both] for _ in range(rounds + 1)][1:] # the first warms up
-        for p in both: p.communicate()
-    return {'times as fast': round(statistics.median(a/b for a, b in turns), 2), 'losses differ by': max(abs(ours[name] - theirs[name]) for name in theirs)}
+        for p in both:
+            p.communicate()
+    return {'times as fast': round(statistics.median(a/b for a, b in turns), 2),
+            'losses differ by': max(abs(ours[name] - theirs[name]) for name in theirs)}

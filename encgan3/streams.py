@@ -17,42 +17,62 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 # %% ../nbs/10_streams.ipynb #fc835d4a
-def fold_frames(x: Tensor, # (B, C, T, H, W)
-               ) -> Tensor: # (B*T, C, H, W), no copy if x is stored channels last
-    "Lay the frames of a batch of clips out as one batch of images."
+def fold_frames(x: Tensor) -> Tensor:
+    """Lay the frames of a batch of clips out as one batch of images.
+
+    x: (B, C, T, H, W)
+    returns: (B*T, C, H, W), no copy if x is stored channels last
+    """
     return x.transpose(1, 2).flatten(0, 1)
 
-def unfold_frames(frames: Tensor, # (B*T, C, H, W)
-                  batch: int, # B
-                 ) -> Tensor: # (B, C, T, H, W)
-    "Inverse of `fold_frames`."
+def unfold_frames(frames: Tensor, batch: int) -> Tensor:
+    """Inverse of `fold_frames`.
+
+    frames: (B*T, C, H, W)
+    batch: B
+    returns: (B, C, T, H, W)
+    """
     return frames.unflatten(0, (batch, -1)).transpose(1, 2)
 
 # %% ../nbs/10_streams.ipynb #2dbf5581
-def fold_pixels(x: Tensor, # (B, C, T, H, W)
-               ) -> Tensor: # (B, C, T, H*W), no copy
-    "Lay the pixels of every frame out in one row, so that time is the picture's vertical axis."
+def fold_pixels(x: Tensor) -> Tensor:
+    """Lay the pixels of every frame out in one row, so that time is the picture's vertical axis.
+
+    x: (B, C, T, H, W)
+    returns: (B, C, T, H*W), no copy
+    """
     return x.flatten(3)
 
 # %% ../nbs/10_streams.ipynb #e51b56da
-START, DOUBLE, KEEP = (4, 1, 0), (4, 2, 1), (1, 1, 0) # kernel, stride, padding
+# kernel, stride, padding
+START = 4, 1, 0
+DOUBLE = 4, 2, 1
+KEEP = 1, 1, 0
 
-def grow(n: int, # positions before
-         how: tuple, # kernel, stride, padding
-        ) -> int: # positions after
-    "Length of an axis after a transposed convolution."
+def grow(n: int, how: tuple) -> int:
+    """Length of an axis after a transposed convolution.
+
+    n: positions before
+    how: kernel, stride, padding
+    returns: positions after
+    """
     k, s, p = how
     return (n - 1)*s - 2*p + k
 
 # %% ../nbs/10_streams.ipynb #57120c64
-def transposed(cin: int, cout: int, # channels before and after
-               time: tuple | None = None, # kernel, stride, padding along time, on (B, C, T) or folded pixels
-               space: tuple | None = None, # the same for both axes of a frame
-               flat: bool = True, # time alone: keep a pixel axis, (B, C, T, H*W)
-              ) -> nn.Module:
-    "A transposed convolution along time or along space, with spectral normalisation."
-    if space: return spectral_norm(nn.ConvTranspose2d(cin, cout, *space))
-    if not flat: return spectral_norm(nn.ConvTranspose1d(cin, cout, *time))
+def transposed(cin: int, cout: int, time: tuple | None = None, space: tuple | None = None,
+               flat: bool = True) -> nn.Module:
+    """A transposed convolution along time or along space, with spectral normalisation.
+
+    cin, cout: channels before and after
+    time: kernel, stride, padding along time, on (B, C, T) or folded pixels
+    space: the same for both axes of a frame
+    flat: time alone: keep a pixel axis, (B, C, T, H*W)
+    """
+    if space:
+        return spectral_norm(nn.ConvTranspose2d(cin, cout, *space))
+    if not flat:
+        return spectral_norm(nn.ConvTranspose1d(cin, cout, *time))
     k, s, p = time
     return spectral_norm(nn.ConvTranspose2d(cin, cout, (k, 1), (s, 1), (p, 0)))
 
@@ -61,19 +81,26 @@ def draw_seed() -> int:
     "A seed from PyTorch's global generator, for the parts of a network."
     return int(torch.randint(2**62, ()))
 
-def begun(seed: int, name: str, # of the network; of the part in it
-         make, *args, **kw) -> nn.Module: # its class, and what it is made with
-    "A part of a network, whose first weights depend on `seed` and `name` and on no other part."
+def begun(seed: int, name: str, make, *args, **kw) -> nn.Module:
+    """A part of a network, whose first weights depend on `seed` and `name` and on no other part.
+
+    seed, name: of the network; of the part in it
+    returns: its class, and what it is made with
+    """
     digest = hashlib.sha256(f'{seed} {name}'.encode()).digest()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int.from_bytes(digest[:8], 'big') >> 1)
         return make(*args, **kw)
 
 # %% ../nbs/10_streams.ipynb #b7205081
-def normalised(y: Tensor, bias: Tensor, norm: nn.modules.batchnorm._BatchNorm, # (N, C, ...); (C,); training
-              ) -> Tensor: # norm(y + bias)
-    "Batch normalisation in training, without the pass that adds a bias which the mean takes away."
-    if norm.num_batches_tracked is not None: norm.num_batches_tracked += 1
+def normalised(y: Tensor, bias: Tensor, norm: nn.modules.batchnorm._BatchNorm) -> Tensor:
+    """Batch normalisation in training, without the pass that adds a bias which the mean takes away.
+
+    y, bias, norm: (N, C, ...); (C,); training
+    returns: norm(y + bias)
+    """
+    if norm.num_batches_tracked is not None:
+        norm.num_batches_tracked += 1
     share = 1/norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
     mean = norm.running_mean.clone()
     z = F.batch_norm(y, mean, norm.running_var, norm.weight, norm.bias + 0*bias, True, share, norm.eps)
@@ -83,19 +110,28 @@ def normalised(y: Tensor, bias: Tensor, norm: nn.modules.batchnorm._BatchNorm, #
 # %% ../nbs/10_streams.ipynb #294fead2
 class Layer(nn.Sequential):
     "Transposed convolution, batch normalisation, rectifier."
-    def __init__(self, conv: nn.Module, norm: nn.Module): # see transposed; of as many channels
+    def __init__(self, conv: nn.Module, norm: nn.Module):
+        "conv, norm: see transposed; of as many channels"
         super().__init__(conv, norm, nn.ReLU(inplace=True))
 
-    def linear(self) -> tuple[Tensor, Tensor | None]: # weight, bias
-        "The linear part: all but the rectifier in evaluation, the convolution without its bias in training."
+    def linear(self) -> tuple[Tensor, Tensor | None]:
+        """The linear part: all but the rectifier in evaluation, the convolution without its bias in training.
+
+        returns: weight, bias
+        """
         conv, norm = self[0], self[1]
         weight = conv.weight # asked for once: each time is a power iteration of spectral normalisation
-        if norm.training: return weight, None
+        if norm.training:
+            return weight, None
         scale = norm.weight*(norm.running_var + norm.eps).rsqrt()
-        return weight*scale.view(-1, *[1]*(weight.ndim - 2)), norm.bias + scale*(conv.bias - norm.running_mean)
+        return weight*scale.view(-1, *[1]*(weight.ndim - 2)), norm.bias + scale*(conv.bias
+                - norm.running_mean)
 
-    def finish(self, y: Tensor) -> Tensor: # what the linear part gives; overwritten in evaluation
-        "The rest."
+    def finish(self, y: Tensor) -> Tensor:
+        """The rest.
+
+        y: what the linear part gives; overwritten in evaluation
+        """
         return (normalised(y, self[0].bias, self[1]) if self[1].training else y).relu_()
 
     def forward(self, x):
@@ -106,15 +142,19 @@ class Layer(nn.Sequential):
 # %% ../nbs/10_streams.ipynb #2cf0b31b
 class SpatialStream(Layer):
     "One layer of G_S, the content stream: an image grows, (B, C, H, W) -> (B, C', H', W')."
-    def __init__(self, cin: int, cout: int, # channels before and after
-                 space: tuple): # kernel, stride, padding
+    def __init__(self, cin: int, cout: int, space: tuple):
+        """cin, cout: channels before and after
+        space: kernel, stride, padding
+        """
         super().__init__(transposed(cin, cout, space=space), nn.BatchNorm2d(cout))
 
 # %% ../nbs/10_streams.ipynb #86677298
 class TemporalStream(Layer):
     "One layer of G_T, the motion stream: a sequence grows, (B, C, T) -> (B, C', T')."
-    def __init__(self, cin: int, cout: int, # channels before and after
-                 time: tuple): # kernel, stride, padding
+    def __init__(self, cin: int, cout: int, time: tuple):
+        """cin, cout: channels before and after
+        time: kernel, stride, padding
+        """
         super().__init__(transposed(cin, cout, time=time, flat=False), nn.BatchNorm1d(cout))
 
 # %% ../nbs/10_streams.ipynb #d1c7aea5
@@ -124,44 +164,61 @@ class Parts(NamedTuple):
     t: Tensor | None # motion, added to the video, the same at every pixel, (B, C', T)
     v: Tensor | None # video, (B, C', T, H, W)
 
-def in_parts(clip: Parts | Tensor) -> Parts: # a Tensor: (B, C, T, H, W)
-    "A fused clip is all video."
+def in_parts(clip: Parts | Tensor) -> Parts:
+    """A fused clip is all video.
+
+    clip: if a Tensor, (B, C, T, H, W)
+    """
     return clip if isinstance(clip, Parts) else Parts(None, None, clip)
 
 # %% ../nbs/10_streams.ipynb #2f4508df
-def still(s: Tensor, # content, (B, C, H, W)
-          frames: int, weight: Tensor, how: tuple, # T; (C, C', k, 1); kernel, stride, padding along time
-         ) -> Tensor: # (B, C', T', H*W), or T' = 1: the same in all frames
-    "Transposed convolution along time of T equal frames."
+def still(s: Tensor, frames: int, weight: Tensor, how: tuple) -> Tensor:
+    """Transposed convolution along time of T equal frames.
+
+    s: content, (B, C, H, W)
+    frames, weight, how: T; (C, C', k, 1); kernel, stride, padding along time
+    returns: (B, C', T', H*W), or T' = 1: the same in all frames
+    """
     kernel, stride, padding = how
     taps = einsum('bcp,cok->bpko', s.flatten(2), weight[..., 0])
-    if kernel == 1: return taps.permute(0, 3, 2, 1)
-    reach = F.conv_transpose1d(taps.new_ones(1, 1, frames), torch.eye(kernel).to(taps)[None], stride=stride, padding=padding)[0]
+    if kernel == 1:
+        return taps.permute(0, 3, 2, 1)
+    reach = F.conv_transpose1d(taps.new_ones(1, 1, frames), torch.eye(kernel).to(taps)[None], stride=stride,
+                               padding=padding)[0]
     return einsum('kt,bpko->btpo', reach, taps).permute(0, 3, 1, 2)
 
-def grow_time(x: Parts, weight: Tensor, bias: Tensor | None, how: tuple, # (C + C', C'', k, 1); (C'',); kernel, stride, padding
-             ) -> Tensor: # (B, C'', T', H*W)
-    "Transposed convolution along time, of each part alone."
+def grow_time(x: Parts, weight: Tensor, bias: Tensor | None, how: tuple) -> Tensor:
+    """Transposed convolution along time, of each part alone.
+
+    x, weight, bias, how: (C + C', C'', k, 1); (C'',); kernel, stride, padding
+    returns: (B, C'', T', H*W)
+    """
     beside = 0 if x.s is None else x.s.shape[1]
     grown = lambda part: F.conv_transpose2d(part, weight[beside:], None, (how[1], 1), (how[2], 0))
     pixels, motion = (x.t[..., None], None) if x.v is None else (fold_pixels(x.v), x.t)
     y = grown(pixels)
-    if motion is not None: y += grown(motion[..., None])
-    if bias is not None: y += bias[:, None, None] # not by the convolution: there the bias's gradient is slow
-    if beside: y += still(x.s, pixels.shape[2], weight[:beside], how)
+    if motion is not None:
+        y += grown(motion[..., None])
+    if bias is not None:
+        y += bias[:, None, None] # not by the convolution: there the bias's gradient is slow
+    if beside:
+        y += still(x.s, pixels.shape[2], weight[:beside], how)
     return y
 
 # %% ../nbs/10_streams.ipynb #157c2862
 class VideoStream(nn.Module):
     "One layer of G_V, the video stream: time first, then space, (B, C, T, H, W) -> (B, C', T', H', W')."
-    def __init__(self, cin: int, cout: int, # channels before and after
-                 time: tuple, space: tuple): # kernel, stride, padding along time and along space
+    def __init__(self, cin: int, cout: int, time: tuple, space: tuple):
+        """cin, cout: channels before and after
+        time, space: kernel, stride, padding along time and along space
+        """
         super().__init__()
         self.how, seed = time, draw_seed()
         self.time = Layer(begun(seed, 'time', transposed, cin, cout, time=time), nn.BatchNorm2d(cout))
         self.space = Layer(begun(seed, 'space', transposed, cout, cout, space=space), nn.BatchNorm2d(cout))
 
-    def forward(self, x: Parts | Tensor, first=None): # first: attention before the layer, see 12_attention
+    def forward(self, x: Parts | Tensor, first=None):
+        "x, first: first: attention before the layer, see 12_attention"
         x = in_parts(x)
         like, linear = x.s if x.v is None else x.v, self.time.linear()
         y = first(x, *linear).flatten(3) if first else grow_time(x, *linear, self.how)

@@ -19,30 +19,41 @@ PEOPLE = 'shahar moshe lyova lena ira ido eli denis daria'.split() # eight numbe
 ACTIONS = {'0': 'wave1', '1': 'wave2', '3': 'jack', '4': 'bend'} # folder -> Weizmann's name
 STRIPS = dict(subject=sorted(PEOPLE), action=sorted(ACTIONS.values()), mirrored=['no', 'yes'])
 
-def strip_factors(path: Path, # such as data/actions/0/00000002.jpg
-                 ) -> dict | None: # subject, action, mirrored; None: the name does not fit
-    "Who does what in a strip of MoCoGAN's, and whether it is a mirror image."
-    if path.parent.name not in ACTIONS or not re.fullmatch(r'0{6}\d\d', path.stem): return None
+def strip_factors(path: Path) -> dict | None:
+    """Who does what in a strip of MoCoGAN's, and whether it is a mirror image.
+
+    path: such as data/actions/0/00000002.jpg
+    returns: subject, action, mirrored; None: the name does not fit
+    """
+    if path.parent.name not in ACTIONS or not re.fullmatch(r'0{6}\d\d', path.stem):
+        return None
     number = int(path.stem)
-    if number >= 8*len(PEOPLE): return None
+    if number >= 8*len(PEOPLE):
+        return None
     mirrored = 'yes' if number % 2 else 'no'
     return dict(subject=PEOPLE[number//8], action=ACTIONS[path.parent.name], mirrored=mirrored)
 
 # %% ../nbs/05_strips.ipynb #a387a68a
-def read_strip(path: str | Path, # square frames side by side, PNG or JPEG, whatever the name says
-               max_pixels: int = 2**24, # of the whole strip
-              ) -> np.ndarray: # uint8 (T, side, side, 3)
-    "The frames of a strip; `InputError` if it is damaged, too large, or no row of squares."
+def read_strip(path: str | Path, max_pixels: int = 2**24) -> np.ndarray:
+    """The frames of a strip; `InputError` if it is damaged, too large, or no row of squares.
+
+    path: square frames side by side, PNG or JPEG, whatever the name says
+    max_pixels: of the whole strip
+    returns: uint8 (T, side, side, 3)
+    """
     try:
         with Image.open(path, formats=('PNG', 'JPEG')) as image:
             width, height = image.size
-            if width*height > max_pixels: raise InputError(f'{path}: {width}x{height} exceeds {max_pixels} pixels: cut it')
+            if width*height > max_pixels:
+                raise InputError(f'{path}: {width}x{height} exceeds {max_pixels} pixels: cut it')
             if width % height:
                 raise InputError(f'{path}: is {width}x{height}, and {width} is no multiple of {height}: '
                                  'give squares side by side, as in data/actions of MoCoGAN')
             pixels = np.asarray(image.convert('RGB'))
-    except InputError: raise
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError) as e:
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error,
+            Image.DecompressionBombError) as e:
         why = ' '.join(str(e).split())[:80]
         raise InputError(f'{path}: is damaged or no picture ({why}): clone the repository again') from None
     return pixels.reshape(height, -1, height, 3).swapaxes(0, 1)
@@ -52,71 +63,102 @@ UNFOLD = '''
 import sys, warnings
 import numpy as np
 from scipy.io import loadmat
-try: import resource # not on Windows
-except ImportError: pass
-else: resource.setrlimit(resource.RLIMIT_AS, (4*2**30,)*2)
+try:
+    import resource # not on Windows
+    resource.setrlimit(resource.RLIMIT_AS, (4*2**30,)*2)
+except ImportError:
+    pass
 warnings.simplefilter('ignore')
 file, folder = sys.argv[1:]
-try: found = loadmat(file, variable_names=['original_masks']).get('original_masks')
-except (Exception, MemoryError) as e: sys.exit(f'is damaged or no MATLAB 5 file ({type(e).__name__})')
-if found is None or not found.dtype.names or found.size != 1: sys.exit('has no structure original_masks')
+try:
+    found = loadmat(file, variable_names=['original_masks']).get('original_masks')
+except (Exception, MemoryError) as e:
+    sys.exit(f'is damaged or no MATLAB 5 file ({type(e).__name__})')
+if found is None or not found.dtype.names or found.size != 1:
+    sys.exit('has no structure original_masks')
 masks = {name: found[name].item() for name in found.dtype.names}
 for name, mask in masks.items():
     numbers = isinstance(mask, np.ndarray) and mask.dtype.kind in 'biuf' and mask.ndim == 3
-    if not numbers or not name.isidentifier(): sys.exit(f'original_masks.{name[:40]!a} is no array of rows x columns x frames')
-if sum(mask.size for mask in masks.values()) > 2**29: sys.exit('unfolds to more than 512 MiB')
+    if not numbers or not name.isidentifier():
+        sys.exit(f'original_masks.{name[:40]!a} is no array of rows x columns x frames')
+if sum(mask.size for mask in masks.values()) > 2**29:
+    sys.exit('unfolds to more than 512 MiB')
 for name, mask in masks.items():
-    with open(f'{folder}/{name}', 'wb') as file: np.save(file, mask.transpose(2, 0, 1) != 0, allow_pickle=False)
+    with open(f'{folder}/{name}', 'wb') as file:
+        np.save(file, mask.transpose(2, 0, 1) != 0, allow_pickle=False)
 '''
 
 # %% ../nbs/05_strips.ipynb #a008e792
-def unpack_masks(file: str | Path, # classification_masks.mat
-                 folder: str | Path, # to fill; nothing is written outside it
-                 seconds: float = 120, # limit of time
-                ) -> Path: # the folder: one file a film, NumPy's format, bool (T, H, W)
-    "Take the silhouettes out of Weizmann's file; `InputError` if they are not there."
+def unpack_masks(file: str | Path, folder: str | Path, seconds: float = 120) -> Path:
+    """Take the silhouettes out of Weizmann's file; `InputError` if they are not there.
+
+    file: classification_masks.mat
+    folder: to fill; nothing is written outside it
+    seconds: limit of time
+    returns: the folder: one file a film, NumPy's format, bool (T, H, W)
+    """
     if not Path(file).is_file():
         raise InputError(f'{file}: no such file: download classification_masks.mat from the Weizmann page')
     Path(folder).mkdir(parents=True)
     command = [sys.executable, '-P', '-c', UNFOLD, file, folder]
-    try: done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
-    except subprocess.TimeoutExpired: why = f'takes more than {seconds} seconds to read'
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        why = f'takes more than {seconds} seconds to read'
     else:
-        if not done.returncode: return Path(folder)
+        if not done.returncode:
+            return Path(folder)
         said = done.stderr.decode(errors='replace').split('\n')
-        why = said[-2][:160] if done.returncode == 1 and len(said) > 1 else f'ends its reader with code {done.returncode}'
+        why = (said[-2][:160] if done.returncode == 1 and len(said) > 1
+               else f'ends its reader with code {done.returncode}')
     raise InputError(f'{file}: {why}: give classification_masks.mat as it is on the Weizmann page')
 
 # %% ../nbs/05_strips.ipynb #496a5edb
-def follow_mask(mask: np.ndarray, # bool (T, H, W); someone is in some frame
-                margin: float = .08, # what the side has beyond the need
-               ) -> tuple: # lefts (T,), top and side, in whole pixels
-    "A square of one size that follows a silhouette and never cuts it off; it may reach beyond the frame."
+def follow_mask(mask: np.ndarray, margin: float = .08) -> tuple:
+    """A square of one size that follows a silhouette and never cuts it off; it may reach beyond the frame.
+
+    mask: bool (T, H, W); someone is in some frame
+    margin: what the side has beyond the need
+    returns: lefts (T,), top and side, in whole pixels
+    """
     from scipy.stats import theilslopes
     T, H, W = mask.shape
-    seen, rows = np.flatnonzero(mask.any((1, 2))), np.flatnonzero(mask.any((0, 2)))
+    seen = np.flatnonzero(mask.any((1, 2)))
+    rows = np.flatnonzero(mask.any((0, 2)))
     columns = mask.any(1)[seen]
-    first, last = columns.argmax(1), W - columns[:, ::-1].argmax(1) # of the person, in each frame
+    first = columns.argmax(1)
+    last = W - columns[:, ::-1].argmax(1) # of the person, in each frame
     x = mask[seen].sum(1) @ (np.arange(W) + .5)/mask[seen].sum((1, 2))
     slope, start = theilslopes(x, seen)[:2] if len(seen) > 1 else (0, x[0])
     centre = start + slope*np.arange(T)
-    if abs(slope)*T < .2*H: centre = np.full(T, (first.min() + last.max())/2)
+    if abs(slope)*T < .2*H:
+        centre = np.full(T, (first.min() + last.max())/2)
     width = 2*max((last - centre[seen]).max(), (centre[seen] - first).max()) + 1
     side = int(np.ceil((1 + margin)*max(width, rows[-1] + 1 - rows[0])))
     return np.round(centre - side/2).astype(int), (rows[0] + rows[-1] + 1 - side)//2, side
 
 # %% ../nbs/05_strips.ipynb #a8278938
-def read_mask(path: str | Path, # NumPy's format, bool (T, H, W)
-              max_pixels: int = 2**30, # of all frames, after cutting
-             ) -> np.ndarray: # uint8 (T, side, side, 3): black, and the person white
-    "The frames of one silhouette, cut around the person; `InputError` if nobody is there."
-    try: mask = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as e: raise InputError(f'{path}: is damaged ({" ".join(str(e).split())[:80]}): unpack it again') from None
-    if mask.ndim != 3 or mask.dtype != bool: raise InputError(f'{path}: holds {mask.dtype} {mask.shape}: give bool (T, H, W)')
-    if not mask.any(): raise InputError(f'{path}: nobody is in it: leave it out')
+def read_mask(path: str | Path, max_pixels: int = 2**30) -> np.ndarray:
+    """The frames of one silhouette, cut around the person; `InputError` if nobody is there.
+
+    path: NumPy's format, bool (T, H, W)
+    max_pixels: of all frames, after cutting
+    returns: uint8 (T, side, side, 3): black, and the person white
+    """
+    try:
+        mask = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as e:
+        raise InputError(f'{path}: is damaged ({" ".join(str(e).split())[:80]}): unpack it again') from None
+    if mask.ndim != 3 or mask.dtype != bool:
+        raise InputError(f'{path}: holds {mask.dtype} {mask.shape}: give bool (T, H, W)')
+    if not mask.any():
+        raise InputError(f'{path}: nobody is in it: leave it out')
     lefts, top, side = follow_mask(mask)
-    if len(mask)*side**2 > max_pixels: raise InputError(f'{path}: {len(mask)} frames of {side}x{side} exceed {max_pixels} pixels: leave it out')
+    if len(mask)*side**2 > max_pixels:
+        raise InputError(f'{path}: {len(mask)} frames of {side}x{side} exceed {max_pixels} pixels: '
+                         'leave it out')
     around = np.pad(mask, ((0, 0), (side, side), (side, side)))
-    top, lefts = top + side, (lefts + side).clip(0, around.shape[2] - side) # nobody is where the clip acts
+    top = top + side
+    lefts = (lefts + side).clip(0, around.shape[2] - side) # nobody is where the clip acts
     frames = np.stack([frame[top:top + side, left:left + side] for frame, left in zip(around, lefts)])
     return np.repeat(frames[..., None]*np.uint8(255), 3, 3)

@@ -30,72 +30,96 @@ class Take:
     def seconds(self): return self.frames / self.fps
 
 # %% ../nbs/03_synthetic.ipynb #9dea710e
-def seed_of(*words) -> int: # 0 .. 2**32-1, the same on every machine and in every process
-    "A seed from words or numbers."
+def seed_of(*words) -> int:
+    """A seed from words or numbers.
+
+    returns: 0 .. 2**32-1, the same on every machine and in every process
+    """
     return zlib.crc32('/'.join(map(str, words)).encode())
 
-def rng_of(*words) -> np.random.Generator: # independent of every other generator
-    "A random generator named by words or numbers."
+def rng_of(*words) -> np.random.Generator:
+    """A random generator named by words or numbers.
+
+    returns: independent of every other generator
+    """
     return np.random.default_rng(seed_of(*words))
 
 # %% ../nbs/03_synthetic.ipynb #7b4ed383
-def rgb(code: str, # '#rrggbb'
-       ) -> np.ndarray: # (3,) float32, 0 .. 255
-    "A colour from its hexadecimal code."
+def rgb(code: str) -> np.ndarray:
+    """A colour from its hexadecimal code.
+
+    code: '#rrggbb'
+    returns: (3,) float32, 0 .. 255
+    """
     return np.array([int(code[i:i+2], 16) for i in (1, 3, 5)], np.float32)
 
-def mix(a, # colour or image
-        b, # the same, or broadcastable
-        t, # 0 gives a, 1 gives b; a number or an array
-       ):
-    "Blend linearly from `a` to `b`."
+def mix(a, b, t):
+    """Blend linearly from `a` to `b`.
+
+    a: colour or image
+    b: the same, or broadcastable
+    t: 0 gives a, 1 gives b; a number or an array
+    """
     return a + (b - a) * t
 
 # %% ../nbs/03_synthetic.ipynb #d544f727
-def smooth_noise(size: tuple, # (width, height)
-                 cells: tuple, # (columns, rows) of the coarse grid
-                 rng: np.random.Generator,
-                ) -> np.ndarray: # (height, width) float32, mean 0, deviation 1
-    "Random patches of one size."
+def smooth_noise(size: tuple, cells: tuple, rng: np.random.Generator) -> np.ndarray:
+    """Random patches of one size.
+
+    size: (width, height)
+    cells: (columns, rows) of the coarse grid
+    returns: (height, width) float32, mean 0, deviation 1
+    """
     coarse = rng.standard_normal((max(2, cells[1]), max(2, cells[0]))).astype(np.float32)
     fine = np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
     return (fine - fine.mean()) / fine.std()
 
 # %% ../nbs/03_synthetic.ipynb #7e36f0b9
-def texture(size: tuple, # (width, height)
-            cells: tuple, # (columns, rows) of the coarsest grid
-            rng: np.random.Generator,
-            octaves: int = 3, # grids, each twice as fine and half as strong as the one before
-           ) -> np.ndarray: # (height, width) float32, mean 0, deviation 1
-    "Random patches of several sizes."
+def texture(size: tuple, cells: tuple, rng: np.random.Generator, octaves: int = 3) -> np.ndarray:
+    """Random patches of several sizes.
+
+    size: (width, height)
+    cells: (columns, rows) of the coarsest grid
+    rng, octaves: grids, each twice as fine and half as strong as the one before
+    returns: (height, width) float32, mean 0, deviation 1
+    """
     total = sum(.5**i * smooth_noise(size, (cells[0] << i, cells[1] << i), rng) for i in range(octaves))
     return (total - total.mean()) / total.std()
 
 # %% ../nbs/03_synthetic.ipynb #09ed80f7
-def light(size: tuple, # (width, height)
-          angle: float, # where the light comes from, radians; 0 = right, pi/2 = above
-          strength: float = .15, # relative difference from the middle to the lit corner
-         ) -> np.ndarray: # (height, width, 1) float32, mean 1
-    "A ramp of light to multiply an image by."
+def light(size: tuple, angle: float, strength: float = .15) -> np.ndarray:
+    """A ramp of light to multiply an image by.
+
+    size: (width, height)
+    angle: where the light comes from, radians; 0 = right, pi/2 = above
+    strength: relative difference from the middle to the lit corner
+    returns: (height, width, 1) float32, mean 1
+    """
     y, x = np.mgrid[1:-1:size[1] * 1j, -1:1:size[0] * 1j]
     ramp = x * np.cos(angle) + y * np.sin(angle)
     return (1 + strength * ramp / np.abs(ramp).max())[..., None].astype(np.float32)
 
 # %% ../nbs/03_synthetic.ipynb #ceebeff4
-def wander(steps: int, rng: np.random.Generator,
-           memory: float = .9, # how much of one step is kept by the next, 0 <= memory < 1
-          ) -> np.ndarray: # (steps,) float64, deviation 1
-    "A slow random walk that stays around zero."
+def wander(steps: int, rng: np.random.Generator, memory: float = .9) -> np.ndarray:
+    """A slow random walk that stays around zero.
+
+    steps, rng, memory: how much of one step is kept by the next, 0 <= memory < 1
+    returns: (steps,) float64, deviation 1
+    """
     w = rng.standard_normal(steps)
-    for t in range(1, steps): w[t] = memory * w[t-1] + (1 - memory**2)**.5 * w[t]
+    for t in range(1, steps):
+        w[t] = memory * w[t-1] + (1 - memory**2)**.5 * w[t]
     return w
 
 # %% ../nbs/03_synthetic.ipynb #dcc0bfc4
-def shift(frame: np.ndarray, # (H, W, C) float
-          dx: float, # pixels to the right, -1 .. 1
-          dy: float, # pixels downwards, -1 .. 1
-         ) -> np.ndarray: # (H, W, C) float
-    "Move an image by less than a pixel."
+def shift(frame: np.ndarray, dx: float, dy: float) -> np.ndarray:
+    """Move an image by less than a pixel.
+
+    frame: (H, W, C) float
+    dx: pixels to the right, -1 .. 1
+    dy: pixels downwards, -1 .. 1
+    returns: (H, W, C) float
+    """
     for axis, d in ((0, np.clip(dy, -1, 1)), (1, np.clip(dx, -1, 1))):
         last = frame.shape[axis] - 1
         near = frame.take((np.arange(last + 1) - int(np.sign(d))).clip(0, last), axis)
@@ -103,21 +127,26 @@ def shift(frame: np.ndarray, # (H, W, C) float
     return frame
 
 # %% ../nbs/03_synthetic.ipynb #8f7394e5
-def sensor(frames: np.ndarray, # (T, H, W, 3), uint8 or float, 0 .. 255
-           rng: np.random.Generator,
-           noise: float = 1.5, # deviation of the noise of each value, in grey levels
-           jitter: float = .1, # deviation of the camera's movement, in pixels
-           drift: float = .008, # relative deviation of the exposure
-           grey: bool = False, # a black and white camera: three equal channels
-          ) -> np.ndarray: # (T, H, W, 3) uint8
-    "What a camera makes of a scene: slight movement, drifting exposure, noise."
+def sensor(frames: np.ndarray, rng: np.random.Generator, noise: float = 1.5, jitter: float = .1,
+           drift: float = .008, grey: bool = False) -> np.ndarray:
+    """What a camera makes of a scene: slight movement, drifting exposure, noise.
+
+    frames: (T, H, W, 3), uint8 or float, 0 .. 255
+    rng, noise: deviation of the noise of each value, in grey levels
+    jitter: deviation of the camera's movement, in pixels
+    drift: relative deviation of the exposure
+    grey: a black and white camera: three equal channels
+    returns: (T, H, W, 3) uint8
+    """
     T, H, W, _ = frames.shape
     x, y, e = (wander(T, rng) for _ in range(3))
     out = np.empty((T, H, W, 3), np.uint8)
     for t in range(T):
         f = frames[t].astype(np.float32)
-        if grey: f = f @ np.array([[.299], [.587], [.114]], np.float32)
-        if jitter: f = shift(f, jitter * x[t], jitter * y[t])
+        if grey:
+            f = f @ np.array([[.299], [.587], [.114]], np.float32)
+        if jitter:
+            f = shift(f, jitter * x[t], jitter * y[t])
         f = f * np.float32(1 + drift * e[t]) + np.float32(noise) * rng.standard_normal(f.shape, np.float32)
         out[t] = np.rint(f).clip(0, 255)
     return out

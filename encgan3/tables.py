@@ -20,89 +20,140 @@ from .runs import EXPERIMENTS, ROWS
 from .show import labelled
 
 # %% ../nbs/50_tables.ipynb #8d5ecd72
-STANDS_FOR = {'nemo-s': 'UvA', 'uva-nemo': 'UvA', 'weizmann-s': 'Weizmann', 'weizmann': 'Weizmann', 'weizmann-strips': 'Weizmann',
+STANDS_FOR = {'nemo-s': 'UvA', 'uva-nemo': 'UvA', 'weizmann-s': 'Weizmann', 'weizmann': 'Weizmann',
+              'weizmann-strips': 'Weizmann',
               'weizmann-masks': 'Weizmann', 'kth-s': 'KTH', 'kth': 'KTH'}
 
-def paper_side(number: int, data: str, metric: str) -> pd.Series: # by row; empty where the paper has nothing
-    "What the paper prints for the data set that ours is, or stands for."
+def paper_side(number: int, data: str, metric: str) -> pd.Series:
+    """What the paper prints for the data set that ours is, or stands for.
+
+    returns: by row; empty where the paper has nothing
+    """
     column = STANDS_FOR.get(data)
-    if column is None or (number in (1, 3) and metric != 'FID'): return pd.Series(dtype=float)
-    if number == 1: return TABLE1[column]
-    if number == 2: return TABLE2[metric].xs(column, level='data') if metric in TABLE2 else pd.Series(dtype=float)
-    if number == 3: return TABLE3[column].set_axis([f'{method}, {"F-SA" if fsa == "yes" else "no F-SA"}' for method, fsa in TABLE3.index])
+    if column is None or (number in (1, 3) and metric != 'FID'):
+        return pd.Series(dtype=float)
+    if number == 1:
+        return TABLE1[column]
+    if number == 2:
+        return TABLE2[metric].xs(column, level='data') if metric in TABLE2 else pd.Series(dtype=float)
+    if number == 3:
+        return TABLE3[column].set_axis([f'{method}, {"F-SA" if fsa == "yes" else "no F-SA"}'
+                                        for method, fsa in TABLE3.index])
     metric = metric.removesuffix(' action')
     return TABLE4[column][metric] if metric in TABLE4[column] else pd.Series(dtype=float)
 
 # %% ../nbs/50_tables.ipynb #b9d026a3
-def our_side(number: int, records: dict, metric: str) -> dict[str, list[float]]: # by row: one value a seed; of `comparable`
-    "What we measured, over all seeds."
-    return {label: [r[codes][metric] for r in records.values() if r['experiment'] == experiment and metric in r.get(codes, {})]
+def our_side(number: int, records: dict, metric: str) -> dict[str, list[float]]:
+    """What we measured, over all seeds.
+
+    records: of `comparable`
+    returns: one value a seed, by row
+    """
+    return {label: [r[codes][metric] for r in records.values() if r['experiment'] == experiment
+                    and metric in r.get(codes, {})]
             for label, experiment, codes in ROWS[number]}
 
 def written(values: list[float]) -> str:
     "A mean, with the range where there are several values."
-    if not values: return 'not measured'
-    return f'{np.mean(values):.4g}' + (f' ({min(values):.4g} to {max(values):.4g})' if len(values) > 1 else '')
+    if not values:
+        return 'not measured'
+    return (f'{np.mean(values):.4g}'
+            + (f' ({min(values):.4g} to {max(values):.4g})' if len(values) > 1 else ''))
 
-def beside(number: int, records: dict, metrics: tuple = ('FID',)) -> pd.DataFrame: # text; which table; of `comparable`
-    "A table: the paper's numbers and ours, with the range over seeds; 'not measured' where there is no record."
+def beside(number: int, records: dict, metrics: tuple = ('FID',)) -> pd.DataFrame:
+    """A table: the paper's numbers and ours, with the range over seeds.
+
+    'not measured' where there is no record.
+
+    number, records: which table; of `comparable`
+    returns: text
+    """
     columns, data = {}, next((r['data'] for r in records.values()), '')
     for metric in metrics:
-        theirs, ours = paper_side(number, data, metric), our_side(number, records, metric)
-        columns[f'{metric}, paper, {STANDS_FOR.get(data, "-")}'] = {label: f'{theirs[label]:g}' if label in theirs else '-' for label in ours}
+        theirs = paper_side(number, data, metric)
+        ours = our_side(number, records, metric)
+        columns[f'{metric}, paper, {STANDS_FOR.get(data, "-")}'] = {label: f'{theirs[label]:g}'
+                if label in theirs else '-' for label in ours}
         columns[f'{metric}, ours, {data}'] = {label: written(values) for label, values in ours.items()}
     return pd.DataFrame(columns)
 
 # %% ../nbs/50_tables.ipynb #7970de51
-def ranks(number: int, records: dict) -> pd.Series: # by row; which table; of `comparable`
-    "The order of the rows by mean FID, among those with a precision above 0."
+def ranks(number: int, records: dict) -> pd.Series:
+    """The order of the rows by mean FID, among those with a precision above 0.
+
+    number, records: which table; of `comparable`
+    returns: by row
+    """
     fid, precision = (our_side(number, records, metric) for metric in ('FID', 'precision'))
-    return pd.Series({label: np.mean(fid[label]) for label in fid if precision[label] and np.mean(precision[label]) > 0}, dtype=float).rank()
+    return pd.Series({label: np.mean(fid[label]) for label in fid if precision[label]
+                      and np.mean(precision[label]) > 0}, dtype=float).rank()
 
 # %% ../nbs/50_tables.ipynb #f6df5d75
-def comparable(records: dict, data: str = 'weizmann-strips', preset: str = 'micro') -> dict: # those of one data set and preset
-    "Records that may stand in one table; InputError names what differs."
+def comparable(records: dict, data: str = 'weizmann-strips', preset: str = 'micro') -> dict:
+    """Records that may stand in one table; InputError names what differs.
+
+    returns: those of one data set and preset
+    """
     chosen = {name: r for name, r in records.items() if (r['data'], r['preset']) == (data, preset)}
     lengths = Counter(r['steps'] for r in chosen.values())
     usual = max(lengths, key=lambda steps: (lengths[steps], steps), default=None)
     chosen = {name: r for name, r in chosen.items() if r['steps'] == usual}
     for key in ('batch', 'precision', 'protocol', 'network', 'store'):
         if len({json.dumps(r.get(key, 'no'), sort_keys=True) for r in chosen.values()}) > 1:
-            raise InputError(f'records of {data}, {preset}: they differ in {key}, so no table can hold them; keep one kind in the folder')
+            raise InputError(f'records of {data}, {preset}: they differ in {key}, so no table can hold them; '
+                             'keep one kind in the folder')
     return chosen
 
 # %% ../nbs/50_tables.ipynb #327cc60d
-def curves(records: dict, # of `comparable`
-           kind: str = 'prior', metric: str = 'FID', # 'prior', 'posterior', 'reconstruction' or 'swap', and a score in it
-           over: str = 'clips'): # or 'core seconds'
-    "Matplotlib figure: a score of every run on its way."
+def curves(records: dict, kind: str = 'prior', metric: str = 'FID', over: str = 'clips'):
+    """Matplotlib figure: a score of every run on its way.
+
+    records: of `comparable`
+    kind, metric: 'prior', 'posterior', 'reconstruction' or 'swap', and a score in it
+    over: or 'core seconds'
+    """
     from matplotlib.figure import Figure
     figure = Figure(figsize=(8, 4), layout='constrained')
     axes = figure.subplots()
     order = sorted(records.values(), key=lambda r: (list(EXPERIMENTS).index(r['experiment']), r['seed']))
     for r in order:
         points = [point for point in r['curve'] if metric in point.get(kind, {})]
-        if not points: continue
+        if not points:
+            continue
         colour = f'C{list(EXPERIMENTS).index(r["experiment"]) % 10}'
-        axes.plot([p[over] for p in points], [p[kind][metric] for p in points], marker='.', color=colour, lw=1,
-                  ls='-' if list(EXPERIMENTS).index(r['experiment']) < 10 else '--', label=r['experiment'] if r['seed'] == 0 else None)
-    axes.set(xscale='log', xlabel=over, ylabel=f'{metric} ({kind})', yscale='log' if metric == 'FID' else 'linear')
-    if axes.lines: axes.legend(fontsize=8, loc='center left', bbox_to_anchor=(1, .5))
+        axes.plot([p[over] for p in points], [p[kind][metric] for p in points], marker='.', color=colour,
+                  lw=1,
+                  ls='-' if list(EXPERIMENTS).index(r['experiment']) < 10 else '--', label=r['experiment']
+                  if r['seed'] == 0 else None)
+    axes.set(xscale='log', xlabel=over, ylabel=f'{metric} ({kind})', yscale='log' if metric == 'FID'
+             else 'linear')
+    if axes.lines:
+        axes.legend(fontsize=8, loc='center left', bbox_to_anchor=(1, .5))
     return figure
 
 # %% ../nbs/50_tables.ipynb #aef747c2
-def frames_of(gif: Path, every: int = 3) -> np.ndarray: # uint8 (T, H, W, 3); every how many frames
-    "Frames of a GIF that `save` wrote; frames that equal the one before them were stored as a longer one."
+def frames_of(gif: Path, every: int = 3) -> np.ndarray:
+    """Frames of a GIF that `save` wrote; frames that equal the one before them were stored as a longer one.
+
+    every: how many frames
+    returns: uint8 (T, H, W, 3)
+    """
     frames = []
     with Image.open(gif) as film:
-        for frame in ImageSequence.Iterator(film): frames += [np.asarray(frame.convert('RGB'))]*round(frame.info['duration']/80)
+        for frame in ImageSequence.Iterator(film):
+            frames += [np.asarray(frame.convert('RGB'))]*round(frame.info['duration']/80)
     return np.stack(frames[::every])
 
-def gallery(folder: Path, records: dict, clips: int = 2) -> np.ndarray: # uint8 picture; clips of each method
-    "Samples of every method, a row a clip, as they lie beside the records."
+def gallery(folder: Path, records: dict, clips: int = 2) -> np.ndarray:
+    """Samples of every method, a row a clip, as they lie beside the records.
+
+    clips: of each method
+    returns: uint8 picture
+    """
     rows, labels = [], []
     for name, r in sorted(records.items(), key=lambda item: list(EXPERIMENTS).index(item[1]['experiment'])):
-        film, size = frames_of(Path(folder)/f'{name}.gif'), r['config']['size']
+        film = frames_of(Path(folder)/f'{name}.gif')
+        size = r['config']['size']
         rows += [np.concatenate(film[:, :, i*size:(i + 1)*size], 1) for i in range(clips)]
         labels += [r['experiment']] + ['']*(clips - 1)
     return labelled(np.concatenate(rows), rows=labels)

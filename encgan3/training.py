@@ -25,86 +25,125 @@ from .files import locked, sweep
 from .precision import chosen_precision
 
 # %% ../nbs/21_training.ipynb #93f5de00
-def step_generator(seed: int, step: int, rank: int = 0, # of the run; which update; which process
-                  ) -> torch.Generator: # on the CPU, so that a seed means the same on every device
-    "The source of everything random in one training step."
+def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
+    """The source of everything random in one training step.
+
+    seed, step, rank: of the run; which update; which process
+    returns: on the CPU, so that a seed means the same on every device
+    """
     digest = hashlib.sha256(f'{seed} {step} {rank}'.encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], 'big') >> 1)
 
 # %% ../nbs/21_training.ipynb #cb0c6d2f
-def augment(clip: Tensor, # (B, C, T, H, W)
-            generator: torch.Generator, # draws mirror and place for each clip
-            flip: bool = False, # mirror every other clip, on average
-            shift: int = 0, # move by up to so many pixels; edge pixels are repeated
-           ) -> Tensor: # the same shape
-    "Mirrored and moved copies of clips, the same for all frames of a clip."
+def augment(clip: Tensor, generator: torch.Generator, flip: bool = False, shift: int = 0) -> Tensor:
+    """Mirrored and moved copies of clips, the same for all frames of a clip.
+
+    clip: (B, C, T, H, W)
+    generator: draws mirror and place for each clip
+    flip: mirror every other clip, on average
+    shift: move by up to so many pixels; edge pixels are repeated
+    returns: the same shape
+    """
     h, w = clip.shape[3:]
-    wide = torch.nn.functional.pad(clip.flatten(1, 2), 4*[shift], mode='replicate').unflatten(1, clip.shape[1:3])
+    wide = torch.nn.functional.pad(clip.flatten(1, 2), 4*[shift], mode='replicate').unflatten(1,
+            clip.shape[1:3])
     rows, columns = torch.randint(2*shift + 1, (2, len(clip)), generator=generator).tolist()
     mirrored = (torch.rand(len(clip), generator=generator) < .5*flip).tolist()
     moved = [x[..., i:i + h, j:j + w] for x, i, j in zip(wide, rows, columns)]
     return torch.stack([x.flip(-1) if m else x for x, m in zip(moved, mirrored)])
 
 # %% ../nbs/21_training.ipynb #a88820ee
-def recolour(clip: Tensor, # (B, 3, T, H, W)
-             generator: torch.Generator, # draws order, strengths and sign for each clip
-            ) -> Tensor: # the same shape; zero stays zero
-    "Clips in other colours, the same for all frames and pixels of a clip."
+def recolour(clip: Tensor, generator: torch.Generator) -> Tensor:
+    """Clips in other colours, the same for all frames and pixels of a clip.
+
+    clip: (B, 3, T, H, W)
+    generator: draws order, strengths and sign for each clip
+    returns: the same shape; zero stays zero
+    """
     n = len(clip)
     order = torch.rand(n, 3, generator=generator).argsort(1).to(clip.device)
     strength = .5 + torch.rand(n, 3, generator=generator)
     sign = torch.where(torch.rand(n, 1, generator=generator) < .5, -1., 1.)
-    return clip.take_along_dim(order[:, :, None, None, None], 1)*(sign*strength).to(clip)[:, :, None, None, None]
+    return clip.take_along_dim(order[:, :, None, None, None], 1)*(sign*strength).to(clip)[:, :, None, None,
+            None]
 
 # %% ../nbs/21_training.ipynb #f34f934c
-def finite(terms: dict, step: int) -> dict[str, float]: # by name; for the message
-    "Terms as numbers; FloatingPointError if one of them isn't finite."
+def finite(terms: dict, step: int) -> dict[str, float]:
+    """Terms as numbers; FloatingPointError if one of them isn't finite.
+
+    step: for the message
+    returns: by name
+    """
     numbers = {name: float(value) for name, value in terms.items()}
     for name, value in numbers.items():
-        if not math.isfinite(value): raise FloatingPointError(f'step {step}: {name} is {value}; try a lower learning rate, the last checkpoint is intact')
+        if not math.isfinite(value):
+            raise FloatingPointError(f'step {step}: {name} is {value}; try a lower learning rate, '
+                                     'the last checkpoint is intact')
     return numbers
 
 # %% ../nbs/21_training.ipynb #13aaf20f
-def update(optimizer: torch.optim.Optimizer, loss: Tensor, # scalar
-           accelerator: Accelerator, step: int):
-    "One gradient step on `loss`, averaged over processes; on the CPU FloatingPointError if it or its gradient isn't finite."
-    careful, parameters = loss.device.type == 'cpu', [p for group in optimizer.param_groups for p in group['params']]
-    if careful: finite({'the loss': loss.detach()}, step)
+def update(optimizer: torch.optim.Optimizer, loss: Tensor, accelerator: Accelerator, step: int):
+    """One gradient step on `loss`, averaged over processes.
+
+    On the CPU FloatingPointError if it or its gradient isn't finite.
+
+    optimizer, loss: scalar
+    """
+    careful = loss.device.type == 'cpu'
+    parameters = [p for group in optimizer.param_groups for p in group['params']]
+    if careful:
+        finite({'the loss': loss.detach()}, step)
     optimizer.zero_grad()
     accelerator.backward(loss)
     gradients = [p.grad for p in parameters if p.grad is not None]
     if accelerator.num_processes > 1:
-        for gradient in gradients: gradient.copy_(accelerator.reduce(gradient, 'mean'))
-    if careful: finite({'the norm of the gradient': nn.utils.get_total_norm(gradients)}, step)
+        for gradient in gradients:
+            gradient.copy_(accelerator.reduce(gradient, 'mean'))
+    if careful:
+        finite({'the norm of the gradient': nn.utils.get_total_norm(gradients)}, step)
     optimizer.step()
 
 # %% ../nbs/21_training.ipynb #b7fa3277
-def casting(updates: Iterator, device: str, # (optimizer, loss) pairs; 'cpu' or 'cuda'
-            precision: str): # 'no' (float32) or 'bf16'
-    "The same pairs, each computed in this precision when it is asked for."
+def casting(updates: Iterator, device: str, precision: str):
+    """The same pairs, each computed in this precision when it is asked for.
+
+    updates, device: (optimizer, loss) pairs; 'cpu' or 'cuda'
+    precision: 'no' (float32) or 'bf16'
+    """
     while True:
-        with torch.autocast(device, torch.bfloat16, enabled=precision == 'bf16'): pair = next(updates, None)
-        if pair is None: return
+        with torch.autocast(device, torch.bfloat16, enabled=precision == 'bf16'):
+            pair = next(updates, None)
+        if pair is None:
+            return
         yield pair
 
 # %% ../nbs/21_training.ipynb #b0e81086
-def train_step(model: nn.Module, # has `updates(clip, optimizers, generator)`, which yields (optimizer, loss)
-               optimizers: dict, clip: Tensor, # as `model.optimizers()` made them; (B, 3, T, H, W)
-               accelerator: Accelerator, generator: torch.Generator, step: int, # all randomness; for messages
-               frame: Tensor | None = None, # (B, 3, 1, H, W) that shows who or what is in the clip; None: the model chooses
-               precision: str = 'no'): # see casting
-    "All updates of one step, each made before the next loss is computed."
+def train_step(model: nn.Module, optimizers: dict, clip: Tensor, accelerator: Accelerator,
+               generator: torch.Generator, step: int, frame: Tensor | None = None, precision: str = 'no'):
+    """All updates of one step, each made before the next loss is computed.
+
+    model: has `updates(clip, optimizers, generator)`, which yields (optimizer, loss)
+    optimizers, clip: as `model.optimizers()` made them; (B, 3, T, H, W)
+    accelerator, generator, step: all randomness; for messages
+    frame: (B, 3, 1, H, W) that shows who or what is in the clip; None: the model chooses
+    precision: see casting
+    """
     updates = model.updates(clip, optimizers, generator, *([] if frame is None else [frame]))
-    for pair in casting(updates, accelerator.device.type, precision): update(*pair, accelerator, step)
+    for pair in casting(updates, accelerator.device.type, precision):
+        update(*pair, accelerator, step)
 
 # %% ../nbs/21_training.ipynb #2115fe90
 @torch.no_grad()
-def average_into(average: nn.Module, net: nn.Module, # the same architecture
-                 decay: float, step: int): # beta; steps made so far
-    "Move the averaged weights towards `net`; buffers are copied."
+def average_into(average: nn.Module, net: nn.Module, decay: float, step: int):
+    """Move the averaged weights towards `net`; buffers are copied.
+
+    average, net: the same architecture
+    decay, step: beta; steps made so far
+    """
     beta = min(decay, (1 + step)/(10 + step))
     torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - beta)
-    for ours, theirs in zip(average.buffers(), net.buffers()): ours.copy_(theirs)
+    for ours, theirs in zip(average.buffers(), net.buffers()):
+        ours.copy_(theirs)
 
 # %% ../nbs/21_training.ipynb #5ff1512b
 class Signals:
@@ -113,76 +152,119 @@ class Signals:
 
     def listen(self):
         for n in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(n) != signal.SIG_IGN: self.before[n] = signal.signal(n, self.note)
+            if signal.getsignal(n) != signal.SIG_IGN:
+                self.before[n] = signal.signal(n, self.note)
 
     def note(self, number, frame):
         self.came = number
         self.give_back()
 
     def give_back(self):
-        while self.before: signal.signal(*self.before.popitem())
+        while self.before:
+            signal.signal(*self.before.popitem())
 
 heard = Signals()
 
 @contextmanager
-def stop_asked() -> Iterator[Callable[[], int]]: # the number of the signal that came; 0: none
-    "Ask at any time whether SIGINT or SIGTERM came; what is inside another `stop_asked` hears the same signals."
+def stop_asked() -> Iterator[Callable[[], int]]:
+    """Ask at any time whether SIGINT or SIGTERM came.
+
+    What is inside another `stop_asked` hears the same signals.
+
+    returns: the number of the signal that came; 0: none
+    """
     if threading.current_thread() is not threading.main_thread(): # signals don't come here
         yield lambda: 0
         return
-    if heard.depth == 0: heard.came = 0; heard.listen()
+    if heard.depth == 0:
+        heard.came = 0
+        heard.listen()
     heard.depth += 1
-    try: yield lambda: heard.came
+    try:
+        yield lambda: heard.came
     finally:
         heard.depth -= 1
-        if heard.depth == 0: heard.give_back()
+        if heard.depth == 0:
+            heard.give_back()
 
 # %% ../nbs/21_training.ipynb #a0353c28
-def collapsed(terms: dict, # of one step; divergences in nats under names that start with 'KL'
-              floor: float = .5, # nats
-             ) -> list[str]:
-    "Names of the codes that no longer tell anything apart."
+def collapsed(terms: dict, floor: float = .5) -> list[str]:
+    """Names of the codes that no longer tell anything apart.
+
+    terms: of one step; divergences in nats under names that start with 'KL'
+    floor: nats
+    """
     return [name for name, value in terms.items() if name.startswith('KL') and value < floor]
 
 # %% ../nbs/21_training.ipynb #d2810380
-def keep_memory(limit: int = 2**31 - 1): # bytes, the largest value that the call takes
-    "Ask glibc to keep freed buffers up to `limit` for reuse instead of returning them to the system."
-    try: mallopt = ctypes.CDLL('libc.so.6').mallopt
-    except (OSError, AttributeError): return
-    for option in (-1, -3): mallopt(option, limit) # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+def keep_memory(limit: int = 2**31 - 1):
+    """Ask glibc to keep freed buffers up to `limit` for reuse instead of returning them to the system.
+
+    limit: bytes, the largest value that the call takes
+    """
+    try:
+        mallopt = ctypes.CDLL('libc.so.6').mallopt
+    except (OSError, AttributeError):
+        return
+    for option in (-1, -3):
+        mallopt(option, limit) # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
 
 # %% ../nbs/21_training.ipynb #3570c9ac
-COMPILERS = ('default', 'reduce-overhead', 'max-autotune') # of torch.compile; the second uses CUDA graphs
+COMPILERS = 'default', 'reduce-overhead', 'max-autotune' # of torch.compile; the second uses CUDA graphs
 
 def prepare_run(model: nn.Module, store, run: Path, batch: int, seed: int, augmentation: dict):
     "Accelerator, optimizers, and what a checkpoint must agree on; the model is moved to its device."
     ours, theirs = model.config.get('size'), getattr(store, 'size', None)
-    if None not in (ours, theirs) and ours != theirs: raise InputError(f'{store.folder}: its frames are {theirs} pixels wide and the model makes {ours}; prepare it with size={ours}')
+    if None not in (ours, theirs) and ours != theirs:
+        raise InputError(f'{store.folder}: its frames are {theirs} pixels wide and the model makes {ours}; '
+                         f'prepare it with size={ours}')
     accelerator = Accelerator(mixed_precision='no', cpu=not torch.cuda.is_available()) # train_step casts
     torch.backends.cudnn.benchmark = True
-    if accelerator.device.type == 'cpu': keep_memory()
+    if accelerator.device.type == 'cpu':
+        keep_memory()
     model.to(accelerator.device, memory_format=torch.channels_last)
-    if accelerator.device.type == 'cuda' and isinstance(store, ClipStore) and 4*store.array.nbytes < torch.cuda.mem_get_info()[0]: store.hold(accelerator.device)
-    agree = {'config': model.config, 'seed': seed, 'batch': batch, 'augmentation': augmentation, 'data': store.sha256, 'processes': accelerator.num_processes}
+    on_gpu = accelerator.device.type == 'cuda' and isinstance(store, ClipStore)
+    if on_gpu and 4*store.array.nbytes < torch.cuda.mem_get_info()[0]:
+        store.hold(accelerator.device)
+    agree = {'config': model.config, 'seed': seed, 'batch': batch, 'augmentation': augmentation,
+             'data': store.sha256, 'processes': accelerator.num_processes}
     return accelerator, model.optimizers(), json.loads(json.dumps(agree))
 
 # %% ../nbs/21_training.ipynb #3246bf72
-def set_up(model: nn.Module, compiler: str, recompute: bool): # see train
-    "Check and apply what changes the cost of a step, not its mathematics; InputError for what doesn't exist."
-    if compiler and compiler not in COMPILERS: raise InputError(f'compiler={compiler!r}: take {", ".join(COMPILERS)}')
+def set_up(model: nn.Module, compiler: str, recompute: bool):
+    """Check and apply what changes the cost of a step, not its mathematics.
+
+    InputError for what doesn't exist.
+
+    model, compiler, recompute: see train
+    """
+    if compiler and compiler not in COMPILERS:
+        raise InputError(f'compiler={compiler!r}: take {", ".join(COMPILERS)}')
     staged = [part for part in model.children() if hasattr(part, 'recompute')]
-    if recompute and not staged: raise InputError(f'recompute: {type(model).__name__} has no stages that could run again; leave it out')
-    for part in staged: part.recompute = recompute
-    for part in model.children() if compiler else (): part.compile(mode=compiler, dynamic=False)
+    if recompute and not staged:
+        raise InputError(f'recompute: {type(model).__name__} has no stages that could run again; '
+                         'leave it out')
+    for part in staged:
+        part.recompute = recompute
+    for part in model.children() if compiler else ():
+        part.compile(mode=compiler, dynamic=False)
 
 # %% ../nbs/21_training.ipynb #d5e49f7d
-def clips_of(store, batch: int, generator: torch.Generator, flip: bool, shift: int, same: tuple[str, ...], # see train
-            ) -> tuple[Tensor, Tensor | None]: # clips; with `same`, the first frames of their companions
-    "What one step is trained on; a companion, another clip with the same factors, is mirrored and moved as its clip is."
+def clips_of(store, batch: int, generator: torch.Generator, flip: bool, shift: int,
+             same: tuple[str, ...]) -> tuple[Tensor, Tensor | None]:
+    """What one step is trained on.
+
+    A companion, another clip with the same factors, is mirrored and moved as its clip is.
+
+    store, batch, generator, flip, shift, same: see train
+    returns: clips; with `same`, the first frames of their companions
+    """
     indices = store.draw(batch, generator)
     clip = store.clips(indices)
-    if same: clip = torch.cat([clip, store.clips(companions(store, indices, same, generator))[:, :, :1]], 2)
-    if flip or shift: clip = augment(clip, generator, flip, shift)
+    if same:
+        clip = torch.cat([clip, store.clips(companions(store, indices, same, generator))[:, :, :1]], 2)
+    if flip or shift:
+        clip = augment(clip, generator, flip, shift)
     return (clip[:, :, :-1], clip[:, :, -1:]) if same else (clip, None)
 
 # %% ../nbs/21_training.ipynb #c79f4a9a
@@ -190,55 +272,77 @@ def clips_of(store, batch: int, generator: torch.Generator, flip: bool, shift: i
 def alone(run: Path, accelerator: Accelerator):
     "Keep other trainings out of a run folder; InputError if one is in it."
     with locked(Path(run)/'.lock') if accelerator.is_main_process else nullcontext(True) as mine:
-        if not mine: raise InputError(f'{run}: another process is training in it; wait for it, or take another folder')
-        if accelerator.is_main_process: sweep(run)
+        if not mine:
+            raise InputError(f'{run}: another process is training in it; wait for it, or take another folder')
+        if accelerator.is_main_process:
+            sweep(run)
         yield
 
 @contextmanager
 def training_mode(model: nn.Module):
     "The model trains inside and is used afterwards."
     model.train()
-    try: yield
-    finally: model.eval()
+    try:
+        yield
+    finally:
+        model.eval()
 
 class Clock:
     "Core seconds of a run, over all its pieces, and the minutes that this piece may take."
     def __init__(self, before: float, minutes: float):
-        self.before, self.start, self.end = before, time.process_time(), time.monotonic() + 60*minutes
+        self.before = before
+        self.start = time.process_time()
+        self.end = time.monotonic() + 60*minutes
 
     def core_seconds(self) -> float: return round(self.before + time.process_time() - self.start, 1)
     def over(self) -> bool: return time.monotonic() >= self.end
 
 # %% ../nbs/21_training.ipynb #3a5bafe7
-def train(model: nn.Module, # `.config` (dict), `.optimizers()`, `.updates(...)`, `.terms`; `.G` and `.average` (or None)
-          store, # `.draw(n, generator)` -> indices, `.clips(indices)` -> clips, `.sha256`
-          run: Path, # folder of log and checkpoints; a run that is there already goes on
-          steps: int | None, batch: int = 8, seed: int = 0, # steps in all, None: no end; clips a step; seed of the run
-          save_every: int = 500, log_every: int = 10, minutes: float = float('inf'), # steps, steps; stop after this time
-          precision: str = 'no', # 'no' (float32), 'bf16' (see train_step), or 'auto', what is faster here
-          compiler: str = '', recompute: bool = False, # mode of torch.compile, see COMPILERS; run the generator's stages again, to save memory
-          flip: bool = False, shift: int = 0, same: tuple[str, ...] = (), # see augment; factors of a companion, see clips_of
-          watch: Callable | None = None, quiet: bool = False, # called as watch(step, terms, model) at every log entry; no bar
-         ) -> int: # steps made in all
-    "Train until `steps`, time or a signal ends it; InputError for a run of another configuration, or of another process."
+def train(model: nn.Module, store, run: Path, steps: int | None, batch: int = 8, seed: int = 0,
+          save_every: int = 500, log_every: int = 10, minutes: float = float('inf'), precision: str = 'no',
+          compiler: str = '', recompute: bool = False, flip: bool = False, shift: int = 0,
+          same: tuple[str, ...] = (), watch: Callable | None = None, quiet: bool = False) -> int:
+    """Train until `steps`, time or a signal ends it.
+
+    InputError for a run of another configuration, or of another process.
+
+    model: `.config` (dict), `.optimizers()`, `.updates(...)`, `.terms`; `.G` and `.average` (or None)
+    store: `.draw(n, generator)` -> indices, `.clips(indices)` -> clips, `.sha256`
+    run: folder of log and checkpoints; a run that is there already goes on
+    steps, batch, seed: steps in all, None: no end; clips a step; seed of the run
+    save_every, log_every, minutes: steps, steps; stop after this time
+    precision: 'no' (float32), 'bf16' (see train_step), or 'auto', what is faster here
+    compiler, recompute: mode of torch.compile, see COMPILERS; run the generator's stages again, to save
+        memory
+    flip, shift, same: see augment; factors of a companion, see clips_of
+    watch, quiet: called as watch(step, terms, model) at every log entry; no bar
+    returns: steps made in all
+    """
     options = {'flip': flip, 'shift': shift, 'same': same}
     set_up(model, compiler, recompute)
     accelerator, optimizers, agree = prepare_run(model, store, run, batch, seed, options)
     precision = chosen_precision(precision, accelerator.device)
     with alone(run, accelerator), stop_asked() as stop, training_mode(model):
         state = resume(run, {'model': model}, optimizers, agree, {'config': getattr(model, 'defaults', {})})
-        clock, step, saved = Clock(state.get('core seconds', 0), minutes), state['step'], state['step'] if checkpoints(run) else None
+        clock = Clock(state.get('core seconds', 0), minutes)
+        step = state['step']
+        saved = state['step'] if checkpoints(run) else None
         with open_log(run, step) as log, tqdm(total=steps, initial=step, unit='step', disable=quiet) as bar:
             while (steps is None or step < steps) and not stop() and not clock.over():
                 generator = step_generator(seed, step, accelerator.process_index)
-                clip, frame = (x if x is None else x.to(accelerator.device) for x in clips_of(store, batch, generator, **options))
+                clip, frame = (x if x is None else x.to(accelerator.device)
+                               for x in clips_of(store, batch, generator, **options))
                 train_step(model, optimizers, clip, accelerator, generator, step, frame, precision)
                 step += 1
-                if model.average is not None: average_into(model.average, model.G, model.config['decay'], step)
-                if step % log_every == 0 and accelerator.is_main_process: report(step, model, log, bar, watch)
-                if step % save_every == 0: saved = checkpoint(run, step, model, optimizers, agree, accelerator, clock)
+                if model.average is not None:
+                    average_into(model.average, model.G, model.config['decay'], step)
+                if step % log_every == 0 and accelerator.is_main_process:
+                    report(step, model, log, bar, watch)
+                if step % save_every == 0:
+                    saved = checkpoint(run, step, model, optimizers, agree, accelerator, clock)
                 bar.update()
-            if saved != step: checkpoint(run, step, model, optimizers, agree, accelerator, clock)
+            if saved != step:
+                checkpoint(run, step, model, optimizers, agree, accelerator, clock)
     return step
 
 # %% ../nbs/21_training.ipynb #208a78e8
@@ -247,45 +351,65 @@ def report(step: int, model: nn.Module, log, bar: tqdm, watch):
     terms = {name: round(value, 5) for name, value in finite(model.terms, step).items()}
     log.write(json.dumps({'step': step, **terms}) + '\n')
     bar.set_postfix({name: f'{value:.3g}' for name, value in terms.items()})
-    if step == 500 and collapsed(terms): warnings.warn(f'{collapsed(terms)} below half a nat after {step} steps: that code has collapsed; lower its KL weight')
-    if watch: watch(step, terms, model)
+    if step == 500 and collapsed(terms):
+        warnings.warn(f'{collapsed(terms)} below half a nat after {step} steps: that code has collapsed; '
+                      'lower its KL weight')
+    if watch:
+        watch(step, terms, model)
 
 def checkpoint(run, step, model, optimizers, agree, accelerator, clock) -> int:
     "Save from the first process; the others wait. FloatingPointError rather than a broken checkpoint."
     finite(model.terms, step)
     header = agree | {'core seconds': clock.core_seconds()}
-    if accelerator.is_main_process: save_checkpoint(run, step, {'model': model}, optimizers, header)
+    if accelerator.is_main_process:
+        save_checkpoint(run, step, {'model': model}, optimizers, header)
     accelerator.wait_for_everyone()
     return step
 
 # %% ../nbs/21_training.ipynb #56170717
 class Panel:
-    "Live picture of a run for `train(..., watch=Panel(clips))`: losses, divergences, reconstructions and new clips."
-    def __init__(self, clips: Tensor, every: int = 50): # real clips to reconstruct; steps between pictures
-        self.clips, self.every, self.rows, self.handle = clips, every, [], None
+    """Live picture of a run for `train(..., watch=Panel(clips))`: losses, divergences, reconstructions and
+    new clips.
+    """
+    def __init__(self, clips: Tensor, every: int = 50):
+        "clips, every: real clips to reconstruct; steps between pictures"
+        self.clips = clips
+        self.every = every
+        self.rows = []
+        self.handle = None
 
     def __call__(self, step: int, terms: dict, model: nn.Module):
         self.rows.append({'step': step, **terms})
-        if step % self.every: return
+        if step % self.every:
+            return
         from IPython.display import display
         from encgan3.show import picture
         shown = picture(plot_log(self.rows, self.picture(model)))
-        if self.handle: self.handle.update(shown)
-        else: self.handle = display(shown, display_id=True)
+        if self.handle:
+            self.handle.update(shown)
+        else:
+            self.handle = display(shown, display_id=True)
 
-    def picture(self, model: nn.Module): # uint8 (H, W, 3)
-        "Rows: real, its reconstruction, ..., new clips from the prior."
+    def picture(self, model: nn.Module):
+        """Rows: real, its reconstruction, ..., new clips from the prior.
+
+        returns: uint8 (H, W, 3)
+        """
         from encgan3.show import strip
         training = model.training
         model.eval()
-        rebuilt, new = model.reconstruct(self.clips), model.sample(1, generator=step_generator(0, 0))
+        rebuilt = model.reconstruct(self.clips)
+        new = model.sample(1, generator=step_generator(0, 0))
         model.train(training)
         pairs = [clip for pair in zip(self.clips, rebuilt.cpu()) for clip in pair]
         return strip(torch.stack([*pairs, new[0].cpu()]), every=2)
 
 # %% ../nbs/21_training.ipynb #b400719f
-def plot_log(rows: list[dict], picture=None): # entries of a log; uint8 picture to show beside them
-    "Matplotlib figure of a training log: reconstruction error, divergences, adversarial losses."
+def plot_log(rows: list[dict], picture=None):
+    """Matplotlib figure of a training log: reconstruction error, divergences, adversarial losses.
+
+    rows, picture: entries of a log; uint8 picture to show beside them
+    """
     from matplotlib.figure import Figure
     rows = rows or [{'step': 0}] # no entry yet: empty panels
     panels = {'mean absolute error': ('L1',), 'nats': ('KL',), 'adversarial losses': ('D', 'G')}
@@ -294,8 +418,12 @@ def plot_log(rows: list[dict], picture=None): # entries of a log; uint8 picture 
     for i, (title, starts) in enumerate(panels.items()):
         ax = figure.add_subplot(grid[0, i])
         for name in rows[-1]:
-            if name.startswith(starts): ax.plot([r['step'] for r in rows], [r.get(name, float('nan')) for r in rows], label=name, lw=1)
+            if name.startswith(starts):
+                ax.plot([r['step'] for r in rows], [r.get(name, float('nan')) for r in rows], label=name,
+                        lw=1)
         ax.set(title=title, xlabel='step', yscale='log' if i < 2 else 'linear')
-        if ax.lines: ax.legend(fontsize=8)
-    if picture is not None: figure.add_subplot(grid[1, :], xticks=[], yticks=[]).imshow(picture, interpolation='nearest')
+        if ax.lines:
+            ax.legend(fontsize=8)
+    if picture is not None:
+        figure.add_subplot(grid[1, :], xticks=[], yticks=[]).imshow(picture, interpolation='nearest')
     return figure

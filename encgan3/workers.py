@@ -28,24 +28,38 @@ from .training import step_generator, stop_asked, train_step
 def minutes_of(text: str) -> float:
     "A time such as 90s, 9m or 2h, in minutes; InputError for anything else."
     found = re.fullmatch(r'(\d+(?:\.\d+)?)([smh])', text.strip())
-    if not found: raise InputError(f'budget {text!r}: give a number and s, m or h, such as 9m')
+    if not found:
+        raise InputError(f'budget {text!r}: give a number and s, m or h, such as 9m')
     return float(found[1])*{'s': 1/60, 'm': 1, 'h': 60}[found[2]]
 
-def progress(run: Run, out: Path) -> tuple[int, float]: # steps made; core seconds spent on them
-    "How far a training has come."
+def progress(run: Run, out: Path) -> tuple[int, float]:
+    """How far a training has come.
+
+    returns: steps made; core seconds spent on them
+    """
     for folder in reversed(checkpoints(Path(out)/'runs'/run.training)):
-        try: state = json.loads((folder/'state.json').read_text())
-        except (OSError, ValueError): continue
+        try:
+            state = json.loads((folder/'state.json').read_text())
+        except (OSError, ValueError):
+            continue
         return state['step'], state['core seconds']
     return 0, 0.
 
-def pace(run: Run, seconds: float, clips: int = 4) -> float: # to spend; clips of a step
-    "Core seconds a clip, from some steps on noise."
+def pace(run: Run, seconds: float, clips: int = 4) -> float:
+    """Core seconds a clip, from some steps on noise.
+
+    seconds, clips: to spend; of a step
+    """
     cls, settings = EXPERIMENTS[run.experiment]
     model = cls.from_preset(run.preset, 0, **settings).train()
-    optimizers, accelerator, size = model.optimizers(), Accelerator(cpu=True), size_of(run.preset)['size']
-    clip, end, made = torch.rand(clips, 3, FRAMES, size, size, generator=step_generator(0, 0))*2 - 1, time.monotonic() + seconds, 0
-    train_step(model, optimizers, clip, accelerator, step_generator(0, 0), 0) # a first step pays for much else
+    optimizers = model.optimizers()
+    accelerator = Accelerator(cpu=True)
+    size = size_of(run.preset)['size']
+    clip = torch.rand(clips, 3, FRAMES, size, size, generator=step_generator(0, 0))*2 - 1
+    end = time.monotonic() + seconds
+    made = 0
+    # a first step pays for much else
+    train_step(model, optimizers, clip, accelerator, step_generator(0, 0), 0)
     start = time.process_time()
     while made == 0 or time.monotonic() < end:
         made += 1
@@ -53,10 +67,13 @@ def pace(run: Run, seconds: float, clips: int = 4) -> float: # to spend; clips o
     return (time.process_time() - start)/(made*clips)
 
 # %% ../nbs/50_workers.ipynb #d4e57658
-def plan(runs: list[Run], records: dict, out: Path, # of read_records; folder of the queue
-         seconds: float = 20, # for the measurement
-        ) -> pd.DataFrame: # run, clips still to be seen, core hours of training
-    "What a queue still has to do."
+def plan(runs: list[Run], records: dict, out: Path, seconds: float = 20) -> pd.DataFrame:
+    """What a queue still has to do.
+
+    runs, records, out: of read_records; folder of the queue
+    seconds: for the measurement
+    returns: run, clips still to be seen, core hours of training
+    """
     todo = [run for run in runs if run.name not in records]
     steps = {run.training: progress(run, out) for run in todo}
     unknown = {(run.experiment, run.preset): run for run in todo if steps[run.training][0] < 20}
@@ -74,25 +91,37 @@ def told(planned: pd.DataFrame, workers: int) -> str:
     "A plan in words."
     table = planned.round({'core hours': 2}).to_string(index=False) + '\n' if len(planned) else ''
     hours, clips = planned['core hours'].sum(), planned['clips to go'].sum()
-    return f'{table}{len(planned)} runs, {clips} clips, about {hours:.3g} core hours of training: {hours/workers:.3g} hours with {workers} at once'
+    return (f'{table}{len(planned)} runs, {clips} clips, about {hours:.3g} core hours of training: '
+            f'{hours/workers:.3g} hours with {workers} at once')
 
 # %% ../nbs/50_workers.ipynb #4e896cc4
-def work(runs: list[Run], out: Path, records: Path, # folder of the queue; of the records
-         minutes: float, # at most
-         tell: Callable): # is told of a run: tell('begin', run), tell('step', n), tell('measured' or 'failed', text)
-    "Work through runs that have no record and that no other process works on, until time is up or a signal comes."
+def work(runs: list[Run], out: Path, records: Path, minutes: float, tell: Callable):
+    """Work through runs that have no record and that no other process works on, until time is up or a signal
+    comes.
+
+    runs, out, records: folder of the queue; of the records
+    minutes: at most
+    tell: is told of a run: tell('begin', run), tell('step', n), tell('measured' or 'failed', text)
+    """
     end = time.monotonic() + 60*minutes
     with stop_asked() as stop:
         for run in runs:
-            if stop() or time.monotonic() > end: return
-            if run.name in read_records(records): continue
+            if stop() or time.monotonic() > end:
+                return
+            if run.name in read_records(records):
+                continue
             with locked(training_lock(run, out)) as mine:
-                if not mine or run.name in read_records(records): continue
+                if not mine or run.name in read_records(records):
+                    continue
                 tell('begin', run)
-                try: record = measure(run, out, records, (end - time.monotonic())/60, True, lambda step, *_: tell('step', step))
-                except FloatingPointError as e: tell('failed', f'{run.name}: {e}')
+                try:
+                    record = measure(run, out, records, (end - time.monotonic())/60, True,
+                                     lambda step, *_: tell('step', step))
+                except FloatingPointError as e:
+                    tell('failed', f'{run.name}: {e}')
                 else:
-                    if record: tell('measured', run.name)
+                    if record:
+                        tell('measured', run.name)
 
 class Bars:
     "A line for each worker: which run, how far; remembers what was measured and what failed."
@@ -102,20 +131,31 @@ class Bars:
 
     def tell(self, worker: int, what: str, value):
         bar = self.bars[worker]
-        if what in self.heard: self.heard[what].append(value)
-        if what == 'begin': bar.reset(value.steps); bar.set_description(value.name)
-        if what == 'step': bar.update(value - bar.n)
-        if what == 'measured' and not bar.disable: bar.write(f'{value}: measured')
+        if what in self.heard:
+            self.heard[what].append(value)
+        if what == 'begin':
+            bar.reset(value.steps)
+            bar.set_description(value.name)
+        if what == 'step':
+            bar.update(value - bar.n)
+        if what == 'measured' and not bar.disable:
+            bar.write(f'{value}: measured')
 
 # %% ../nbs/50_workers.ipynb #73ceced8
-def worker(pipe, *job): # where to tell; arguments of `work`
-    "The life of a worker process."
+def worker(pipe, *job):
+    """The life of a worker process.
+
+    pipe, job: where to tell; arguments of `work`
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    try: work(*job, tell=lambda *what: pipe.send(what))
-    except BrokenPipeError: pass # nobody listens any more
-    except (InputError, OSError) as e: pipe.send(('broken', str(e)))
+    try:
+        work(*job, tell=lambda *what: pipe.send(what))
+    except BrokenPipeError:
+        pass # nobody listens any more
+    except (InputError, OSError) as e:
+        pipe.send(('broken', str(e)))
 
 def end_with_parent():
     "Wait until the process that started this one has ended; then stop like it."
@@ -123,8 +163,11 @@ def end_with_parent():
     os.kill(os.getpid(), signal.SIGTERM)
 
 # %% ../nbs/50_workers.ipynb #8be53b47
-def start_workers(number: int, *job) -> dict: # reading end of its pipe -> number, process
-    "Start processes that do the same job."
+def start_workers(number: int, *job) -> dict:
+    """Start processes that do the same job.
+
+    returns: number and process, by reading end of its pipe
+    """
     context, pipes = get_context('spawn'), {}
     for i in range(number):
         reader, writer = context.Pipe(duplex=False)
@@ -140,28 +183,44 @@ def listen(pipes: dict, tell: Callable):
     with stop_asked() as stop:
         while pipes:
             if stop() and not passed_on:
-                for _, process in pipes.values(): process.terminate()
+                for _, process in pipes.values():
+                    process.terminate()
                 passed_on = True
             for pipe in connection.wait([*pipes], timeout=.3):
-                try: tell(pipes[pipe][0], *pipe.recv())
+                try:
+                    tell(pipes[pipe][0], *pipe.recv())
                 except EOFError:
                     number, process = pipes.pop(pipe)
                     process.join()
-                    if process.exitcode and not passed_on: tell(number, 'broken', f'a worker ended with code {process.exitcode}; start again, and the queue goes on')
+                    if process.exitcode and not passed_on:
+                        tell(number, 'broken', f'a worker ended with code {process.exitcode}; start again, '
+                                               'and the queue goes on')
 
 # %% ../nbs/50_workers.ipynb #6aeb8640
-def reproduce(runs: list[Run], out: Path, records: Path, # folder of the queue; of the records
-              budget: float = math.inf, # minutes
-              workers: int = 1, # runs at once; more than one: processes of one thread each
-              quiet: bool = False, # no progress bars
-             ) -> list[str]: # names of the runs measured by this call
-    "Work through a queue until it is done, time is up or a signal comes; FloatingPointError at its end if a run failed."
-    if workers < 1: raise InputError(f'workers={workers}: must be at least 1')
+def reproduce(runs: list[Run], out: Path, records: Path, budget: float = math.inf, workers: int = 1,
+              quiet: bool = False) -> list[str]:
+    """Work through a queue until it is done, time is up or a signal comes.
+
+    FloatingPointError at its end if a run failed.
+
+    runs, out, records: folder of the queue; of the records
+    budget: minutes
+    workers: runs at once; more than one: processes of one thread each
+    quiet: no progress bars
+    returns: names of the runs measured by this call
+    """
+    if workers < 1:
+        raise InputError(f'workers={workers}: must be at least 1')
     bars = Bars(workers, quiet)
     with stop_asked():
-        if workers == 1: work(runs, out, records, budget, lambda *what: bars.tell(0, *what))
-        else: listen(start_workers(workers, runs, out, records, budget), bars.tell)
-    for bar in bars.bars: bar.close()
-    if bars.heard['broken']: raise InputError(bars.heard['broken'][0])
-    if bars.heard['failed']: raise FloatingPointError('; '.join(bars.heard['failed']))
+        if workers == 1:
+            work(runs, out, records, budget, lambda *what: bars.tell(0, *what))
+        else:
+            listen(start_workers(workers, runs, out, records, budget), bars.tell)
+    for bar in bars.bars:
+        bar.close()
+    if bars.heard['broken']:
+        raise InputError(bars.heard['broken'][0])
+    if bars.heard['failed']:
+        raise FloatingPointError('; '.join(bars.heard['failed']))
     return bars.heard['measured']

@@ -1,6 +1,6 @@
 """Golden numbers: what the first steps of every method compute, in float64 on one thread.
 
-Rewriting that is mathematically equal leaves them as they are, on any processor; tests/test_golden.py compares.
+Rewriting that is mathematically equal leaves them as they are, on any processor; test_golden.py compares.
 A change on purpose says why:  python tests/golden.py --write 'REASON'
 """
 import json, sys
@@ -20,19 +20,26 @@ def cases() -> dict: # name -> untrained model
     from encgan3.baselines.vgan import VGAN
     from encgan3.model import EncGAN3
     codes = dict(content=6, motion=3)
-    enc = lambda **settings: lambda: EncGAN3.from_preset('micro', seed=1, **dict(ch=2, encoder_ch=3, judge_ch=2) | codes | settings)
+    enc = lambda **settings: lambda: EncGAN3.from_preset('micro', seed=1,
+                                                         **dict(ch=2, encoder_ch=3, judge_ch=2) | codes
+                                                         | settings)
     g3an = lambda **settings: lambda: G3AN.from_preset('micro', seed=1, **dict(ch=2) | codes | settings)
-    streams = lambda **settings: lambda: TwoStreamVAN.from_preset('micro', seed=1, ch=4, content=6, motion=3, schedule=(2, 4), **settings)
+    streams = lambda **settings: lambda: TwoStreamVAN.from_preset('micro', seed=1, ch=4, content=6, motion=3,
+            schedule=(2, 4), **settings)
     return {
         'EncGAN3 printed': enc(), 'EncGAN3 companion': enc(recipe='companion'),
         'EncGAN3 encoders see less': enc(encoder_size=16),
         'EncGAN3 no F-SA': enc(attention=False), 'EncGAN3 swapped F-SA': enc(attention='g3an'),
-        'EncGAN3 no G_S': enc(spatial=False), 'EncGAN3 no G_T': enc(temporal=False), 'EncGAN3 no G_S, G_T': enc(spatial=False, temporal=False),
-        'EncGAN3 late stage': enc(recipe='companion', any_frame=True, recolour=True, batch_statistics=False), 'EncGAN3 warm-up': enc(adversarial=0.),
+        'EncGAN3 no G_S': enc(spatial=False), 'EncGAN3 no G_T': enc(temporal=False),
+        'EncGAN3 no G_S, G_T': enc(spatial=False, temporal=False),
+        'EncGAN3 late stage': enc(recipe='companion', any_frame=True, recolour=True, batch_statistics=False),
+        'EncGAN3 warm-up': enc(adversarial=0.),
         'G3AN': g3an(), 'G3AN F-SA': g3an(attention=True), 'G3AN swapped F-SA': g3an(attention='g3an'),
-        'VGAN': lambda: VGAN.from_preset('micro', seed=1, ch=4), 'TGAN': lambda: TGAN.from_preset('micro', seed=1, ch=4, clip_every=2),
+        'VGAN': lambda: VGAN.from_preset('micro', seed=1, ch=4),
+        'TGAN': lambda: TGAN.from_preset('micro', seed=1, ch=4, clip_every=2),
         'MoCoGAN': lambda: MoCoGAN.from_preset('micro', seed=1, ch=4),
-        'TwoStreamVAN content': streams(content_share=1.), 'TwoStreamVAN frame': streams(content_share=0., video_share=(0., 0.)),
+        'TwoStreamVAN content': streams(content_share=1.),
+        'TwoStreamVAN frame': streams(content_share=0., video_share=(0., 0.)),
         'TwoStreamVAN video': streams(content_share=0., video_share=(1., 1.))}
 
 def checksum(tensors: list) -> list[float]: # norm, and a sum that notices order and signs
@@ -42,12 +49,18 @@ def checksum(tensors: list) -> list[float]: # norm, and a sum that notices order
 def checksums(model) -> dict: # part -> numbers
     "Of each part's parameters and of its buffers."
     parts = dict(model.named_children())
-    return {f'{name} {kind}': checksum(list(getattr(part, kind)())) for name, part in parts.items() for kind in ('parameters', 'buffers')}
+    return {f'{name} {kind}': checksum(list(getattr(part, kind)())) for name, part in parts.items()
+            for kind in ('parameters', 'buffers')}
 
 def settled(optimizer) -> list[float]:
-    "Numbers that an optimizer is set to. Afterwards its epsilon is large: biases before a batch normalisation have a gradient of 0, and Adam would make steps of the rounding errors there."
-    kept = [float(x) for group in optimizer.param_groups for key, value in sorted(group.items()) if key in ('alpha', 'betas', 'eps', 'lr', 'momentum', 'weight_decay') for x in (value if isinstance(value, tuple) else [value])]
-    for group in optimizer.param_groups: group['eps'] = 1e-3
+    """Numbers that an optimizer is set to. Afterwards its epsilon is large: biases before a batch
+    normalisation have a gradient of 0, and Adam would make steps of the rounding errors there.
+    """
+    kept = [float(x) for group in optimizer.param_groups for key, value in sorted(group.items())
+            if key in ('alpha', 'betas', 'eps', 'lr', 'momentum', 'weight_decay')
+            for x in (value if isinstance(value, tuple) else [value])]
+    for group in optimizer.param_groups:
+        group['eps'] = 1e-3
     return kept
 
 def numbers(make) -> dict: # of cases
@@ -56,7 +69,8 @@ def numbers(make) -> dict: # of cases
     model = make().train()
     with torch.no_grad(): # open the gates, or F-SA hardly counts
         for name, p in model.named_parameters():
-            if name.endswith('gamma'): p.fill_(.5)
+            if name.endswith('gamma'):
+                p.fill_(.5)
     found = {'first weights': checksums(model)}
     optimizers = model.optimizers()
     found['settings'] = {name: settled(optimizer) for name, optimizer in optimizers.items()}
@@ -68,22 +82,28 @@ def numbers(make) -> dict: # of cases
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-        found[f'step {step}'] = {'losses': losses} | {name: [float(value)] for name, value in model.terms.items()}
+        found[f'step {step}'] = ({'losses': losses}
+                                 | {name: [float(value)] for name, value in model.terms.items()})
     model.eval()
     found['last weights'] = checksums(model)
     found['clips'] = {'new': checksum([model.sample(2, generator=generator)])}
-    if hasattr(model, 'reconstruct'): found['clips']['rebuilt'] = checksum([model.reconstruct(clip)])
+    if hasattr(model, 'reconstruct'):
+        found['clips']['rebuilt'] = checksum([model.reconstruct(clip)])
     return found
 
 def measured(names=None) -> dict:
     "Numbers of some cases, or of all; float64 throughout, so that no draw depends on the processor."
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
     torch.set_num_threads(1), torch.set_default_dtype(torch.float64)
-    try: return {name: numbers(make) for name, make in cases().items() if names is None or name in names}
-    finally: torch.set_num_threads(threads), torch.set_default_dtype(dtype)
+    try:
+        return {name: numbers(make) for name, make in cases().items() if names is None or name in names}
+    finally:
+        torch.set_num_threads(threads), torch.set_default_dtype(dtype)
 
 if __name__ == '__main__':
-    if len(sys.argv) != 3 or sys.argv[1] != '--write' or len(sys.argv[2].split()) < 3: sys.exit("say why the numbers change, in three words or more:  python tests/golden.py --write 'REASON'")
+    if len(sys.argv) != 3 or sys.argv[1] != '--write' or len(sys.argv[2].split()) < 3:
+        sys.exit("say why the numbers change, in three words or more:  python tests/golden.py --write "
+                 "'REASON'")
     sys.path.insert(0, str(FILE.parents[1]))
     reasons = json.loads(FILE.read_text())['reasons'] if FILE.exists() else []
     FILE.write_text(json.dumps({'reasons': reasons + [sys.argv[2]], 'numbers': measured()}, indent=0) + '\n')

@@ -18,6 +18,7 @@ def code_cells(path: Path) -> list[dict]: return [c for c in read(path)['cells']
 
 def module_of(path: Path) -> str | None:
     "What a notebook exports to, such as 'losses'; None for a page without a module."
-    names = {m[1] for c in code_cells(path) if (m := re.search(r'^#\|\s*default_exp\s+(\S+)', source(c), re.M))}
+    names = {m[1] for c in code_cells(path)
+             if (m := re.search(r'^#\|\s*default_exp\s+(\S+)', source(c), re.M))}
     assert len(names) < 2, f'{path.name} has more than one default_exp: {names}'
     return names.pop() if names else None

@@ -1,6 +1,7 @@
-"""The latent explorer in a real browser: headless Chromium, driven by keyboard and mouse, on the page that `make app` serves and in JupyterLab.
+"""The latent explorer in a real browser, on the page that `make app` serves and in JupyterLab.
 
-Screenshots go to the folder ENCGAN3_SCREENSHOTS, or to the test's own. Without a browser the tests are skipped, unless ENCGAN3_BROWSER=required."""
+Headless Chromium is driven by keyboard and mouse. Screenshots go to the folder ENCGAN3_SCREENSHOTS, or to the
+test's own. Without a browser the tests are skipped, unless ENCGAN3_BROWSER=required."""
 import json, os, re, shlex, shutil, signal, socket, subprocess, sys, time
 from base64 import b64decode
 from contextlib import contextmanager
@@ -22,7 +23,8 @@ WATCH = """img => { // from now on: milliseconds from each key to the picture th
     const took = window.took = []; let begun = 0
     document.addEventListener('keydown', () => begun = performance.now(), true)
     img.addEventListener('load', () => took.push(performance.now() - begun)) }"""
-CUT_OFF = """() => [...document.querySelectorAll('.encgan3 .widget-label, .encgan3 .caption, .encgan3 a.save, .encgan3 button')]
+CUT_OFF = """() => [...document.querySelectorAll(
+    '.encgan3 .widget-label, .encgan3 .caption, .encgan3 a.save, .encgan3 button')]
     .filter(x => x.offsetParent && x.scrollWidth > x.clientWidth + 1).map(x => x.textContent)"""
 
 def missing(why):
@@ -31,12 +33,16 @@ def missing(why):
 
 @pytest.fixture(scope='module')
 def browser():
-    try: from playwright.sync_api import sync_playwright
-    except ImportError: missing('Playwright is not installed')
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing('Playwright is not installed')
     chromium = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-    if not chromium: missing('no Chromium: install one, such as with `apt-get install chromium`')
+    if not chromium:
+        missing('no Chromium: install one, such as with `apt-get install chromium`')
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'])
+        browser = play.chromium.launch(executable_path=chromium,
+                                       args=['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'])
         yield browser
         browser.close()
 
@@ -52,10 +58,12 @@ def page(browser, shot):
     "A page whose errors fail the test; its end is kept."
     page, errors = browser.new_page(viewport={'width': 1280, 'height': 900}), []
     page.set_default_timeout(PATIENCE)
-    lab = 'Kernel message validation error' # JupyterLab's own word about a message of the kernel; the page goes on
+    # JupyterLab's own word about a message of the kernel; the page goes on
+    lab = 'Kernel message validation error'
     page.on('pageerror', lambda e: errors.append(str(e)) if lab not in str(e) else None)
     yield page
-    if not page.is_closed(): shot(page, 'end')
+    if not page.is_closed():
+        shot(page, 'end')
     page.close()
     assert not errors, errors
 
@@ -68,30 +76,39 @@ def answering(port, log, seconds=60):
     "Waits until a server listens."
     end = time.monotonic() + seconds
     while True:
-        try: return socket.create_connection(('127.0.0.1', port), 1).close()
-        except OSError: assert time.monotonic() < end, f'no server: {log.read_text()[-2000:]}'
+        try:
+            return socket.create_connection(('127.0.0.1', port), 1).close()
+        except OSError:
+            assert time.monotonic() < end, f'no server: {log.read_text()[-2000:]}'
         time.sleep(.05)
 
 @contextmanager
 def served(tmp_path, command, *arguments):
     "A server on a free loopback port: yields its address and its log. What it stores goes to tmp_path."
     port, log = free_port(), tmp_path/'server.log'
-    own = {f'JUPYTER_{k}_DIR': str(tmp_path/k) for k in ('CONFIG', 'DATA', 'RUNTIME')} | {'IPYTHONDIR': str(tmp_path/'ipython')}
-    environment = {k: v for k, v in os.environ.items() if k != 'OMP_NUM_THREADS'} | own | {'HF_HUB_OFFLINE': '1', 'PYTHONPATH': str(root)}
+    own = ({f'JUPYTER_{k}_DIR': str(tmp_path/k) for k in ('CONFIG', 'DATA', 'RUNTIME')}
+           | {'IPYTHONDIR': str(tmp_path/'ipython')})
+    environment = ({k: v for k, v in os.environ.items() if k != 'OMP_NUM_THREADS'} | own
+                   | {'HF_HUB_OFFLINE': '1', 'PYTHONPATH': str(root)})
     with log.open('w') as file:
-        server = subprocess.Popen([Path(sys.executable).with_name(command), *map(str, arguments), f'--port={port}', '--no-browser'],
-                                  stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=root, start_new_session=True)
+        server = subprocess.Popen([Path(sys.executable).with_name(command), *map(str, arguments),
+                                   f'--port={port}', '--no-browser'],
+                                  stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=root,
+                                  start_new_session=True)
     try:
         answering(port, log)
         yield f'http://127.0.0.1:{port}', log
     finally:
         server.send_signal(signal.SIGTERM)
-        try: server.wait(20)
-        except subprocess.TimeoutExpired: os.killpg(server.pid, signal.SIGKILL)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
 
 def app_options():
     "How `make app` calls Voila, but for the port."
-    line = re.search(r'voila (nbs/app\.ipynb .*)', (root/'Makefile').read_text())[1].replace('$(or $(PORT),8866)', '0')
+    line = re.search(r'voila (nbs/app\.ipynb .*)',
+                     (root/'Makefile').read_text())[1].replace('$(or $(PORT),8866)', '0')
     return [word for word in shlex.split(line) if not word.startswith('--port')]
 
 def film(page, name): return page.locator(f'.film-{name} img, img.film-{name}').first
@@ -100,7 +117,9 @@ def films(page):
     "The bytes of all pictures, by name."
     return {name: b64decode(film(page, name).evaluate(BYTES)) for name in FILMS}
 
-def slider(page, name): return page.locator('.widget-slider, .widget-hslider').filter(has_text=name).locator('.noUi-handle').first
+def slider(
+    page, name): return page.locator(
+    '.widget-slider, .widget-hslider').filter(has_text=name).locator('.noUi-handle').first
 
 def changed(page, before, name='edited'):
     "Waits for another picture."
@@ -117,7 +136,8 @@ def key_to_picture(page, keys=9):
         page.keyboard.press('ArrowRight')
         page.wait_for_function(f'window.took.length >= {n}')
         page.wait_for_timeout(200) # the films to save are made meanwhile
-    for _ in range(keys): page.keyboard.press('ArrowLeft')
+    for _ in range(keys):
+        page.keyboard.press('ArrowLeft')
     return sorted(page.evaluate('window.took.slice(0, %d)' % keys))[keys//2]
 
 def settled(page, expected):
@@ -145,7 +165,8 @@ def by_keyboard_and_mouse(page, first, shot):
     x, y = box['x'] + box['width']/2, box['y'] + box['height']/2
     page.mouse.move(x, y)
     page.mouse.down()
-    for i in range(1, 11): page.mouse.move(x + 11*i, y)
+    for i in range(1, 11):
+        page.mouse.move(x + 11*i, y)
     page.mouse.up()
     changed(page, second)
     only_the_edit_changed(films(page), first)
@@ -153,7 +174,8 @@ def by_keyboard_and_mouse(page, first, shot):
 
 def upload(page, path, message):
     "Hands a file over, and waits for what the page says about it."
-    with page.expect_file_chooser() as chooser: page.locator('.widget-upload, .jupyter-widget-upload').first.click()
+    with page.expect_file_chooser() as chooser:
+        page.locator('.widget-upload, .jupyter-widget-upload').first.click()
     chooser.value.set_files(path)
     page.get_by_text(message).wait_for()
 
@@ -188,8 +210,11 @@ def there_and_back(page):
     settled(page, before)
 
 def to_the_ends(page, shot):
-    "Every slider at its most, then at its least: a picture, and no word of a fault. The seed counts only for longer clips."
-    names = ['who: a to b', 'what: a to b', 'add clip b', 'scale', *(f'{of} {i}' for of in ('who', 'what') for i in (1, 2, 3)), 'frames']
+    """Every slider at its most, then at its least: a picture, and no word of a fault. The seed counts only
+    for longer clips.
+    """
+    names = ['who: a to b', 'what: a to b', 'add clip b', 'scale',
+             *(f'{of} {i}' for of in ('who', 'what') for i in (1, 2, 3)), 'frames']
     for key, order in (('End', (names, ['seed'])), ('Home', (['seed'], names))):
         for together in order:
             before = films(page)
@@ -201,16 +226,23 @@ def to_the_ends(page, shot):
         shot(page, f'all_{key}')
 
 def paused_and_stepped(page, shot):
-    "Paused, arrow keys step through all three films; the strip, and what can be saved, stay; played again, the films are the same."
+    """Paused, arrow keys step through all three films; the strip, and what can be saved, stay.
+
+    Played again, the films are the same.
+    """
     links = lambda: page.locator('a.save').evaluate_all('links => links.map(a => a.href)')
     before, saved = at_rest(page), links()
-    assert [link.split(';')[0] for link in saved] == ['data:image/gif', 'data:video/mp4', 'data:application/json']
+    assert [link.split(';')[0] for link in saved] == ['data:image/gif', 'data:video/mp4',
+                                                      'data:application/json']
     page.get_by_role('button', name='pause').focus()
     page.keyboard.press('Space')
     seen = [before]
     for key in ('', 'ArrowRight', 'ArrowRight', 'End'):
-        if key: slider(page, 'frame').focus(); page.keyboard.press(key)
-        for name in ('a', 'b', 'edited'): changed(page, seen[-1], name)
+        if key:
+            slider(page, 'frame').focus()
+            page.keyboard.press(key)
+        for name in ('a', 'b', 'edited'):
+            changed(page, seen[-1], name)
         seen.append(films(page))
         assert all(seen[-1][name][1:4] == b'PNG' for name in FILMS) and seen[-1]['strip'] == before['strip']
     shot(page, 'paused')
@@ -227,7 +259,8 @@ def newest_wins(page):
     "Keys come faster than pictures; the last value counts."
     before = films(page)
     slider(page, 'scale').focus()
-    for key in ['ArrowRight']*8 + ['ArrowLeft']*9: page.keyboard.press(key)
+    for key in ['ArrowRight']*8 + ['ArrowLeft']*9:
+        page.keyboard.press(key)
     changed(page, before)
     page.keyboard.press('ArrowRight')
     settled(page, before)
@@ -235,14 +268,17 @@ def newest_wins(page):
 def files_are_handed_over(page, tmp_path, shot):
     "A wrong file is refused in words; codes that were saved, and a video of one's own, become clip a."
     before = films(page)
-    wrong = {'notes.mp4': b'Dear diary', 'foreign.json': b'{"zx": 1}', 'cut.json': b'{"format": "encgan3 codes 1", "zx": [0.1', 'short.avi': own_video(tmp_path/'short.avi', 3).read_bytes()}
+    wrong = {'notes.mp4': b'Dear diary', 'foreign.json': b'{"zx": 1}',
+             'cut.json': b'{"format": "encgan3 codes 1", "zx": [0.1',
+             'short.avi': own_video(tmp_path/'short.avi', 3).read_bytes()}
     for name, data in wrong.items():
         (tmp_path/name).write_bytes(data)
         upload(page, tmp_path/name, re.compile(f'^{name}: '))
         there_and_back(page)
     assert films(page) == before and page.get_by_role('alert').is_visible()
     shot(page, 'refused')
-    with page.expect_download() as download: page.get_by_text('save codes.json').click()
+    with page.expect_download() as download:
+        page.get_by_text('save codes.json').click()
     download.value.save_as(tmp_path/'codes.json')
     assert json.loads((tmp_path/'codes.json').read_text()).keys() == {'format', 'zx', 'zv'}
     upload(page, tmp_path/'codes.json', 'codes.json is clip a now')
@@ -254,7 +290,9 @@ def files_are_handed_over(page, tmp_path, shot):
         changed(page, before, 'a')
         there_and_back(page)
         shot(page, name.split('.')[0])
-    with (tmp_path/'large.mkv').open('wb') as file: file.write(own_video(tmp_path/'own.mkv').read_bytes().ljust(12_000_000, b'\0')) # more than a web socket takes by default
+    with (tmp_path/'large.mkv').open('wb') as file:
+        # more than a web socket takes by default
+        file.write(own_video(tmp_path/'own.mkv').read_bytes().ljust(12_000_000, b'\0'))
     before = films(page)
     upload(page, tmp_path/'large.mkv', 'large.mkv is clip a now')
     changed(page, before, 'a')
@@ -266,7 +304,8 @@ def narrow(page, shot):
         page.set_viewport_size({'width': width, 'height': height})
         page.wait_for_timeout(300)
         shot(page, f'{width}_pixels')
-        assert page.evaluate('document.documentElement.scrollWidth') <= width, f'{width} pixels: the page is wider than the window'
+        assert page.evaluate('document.documentElement.scrollWidth') <= width, (
+            f'{width} pixels: the page is wider than the window')
         assert not page.evaluate(CUT_OFF), f'{width} pixels: {page.evaluate(CUT_OFF)} cut off'
 
 def stays_in_view(page, shot):
@@ -275,7 +314,8 @@ def stays_in_view(page, shot):
     page.wait_for_timeout(300)
     shot(page, 'last_slider')
     box = film(page, 'edited').bounding_box()
-    assert 0 <= box['y'] and box['y'] + box['height'] <= page.viewport_size['height'], f'the edited picture is at {box}'
+    assert 0 <= box['y'] and box['y'] + box['height'] <= page.viewport_size['height'], (
+        f'the edited picture is at {box}')
 
 def test_app(page, browser, tmp_path, shot, record_property):
     begun = time.monotonic()
@@ -307,7 +347,8 @@ def test_app(page, browser, tmp_path, shot, record_property):
         stays_in_view(page, shot)
         no_traceback(page, log)
         slider(page, 'scale').focus()
-        for _ in range(20): page.keyboard.press('ArrowRight')
+        for _ in range(20):
+            page.keyboard.press('ArrowRight')
         page.close() # while it computes
         again = browser.new_page()
         again.goto(address, timeout=PATIENCE)
@@ -337,7 +378,9 @@ def test_larger_frames_follow_too(page, tmp_path, record_property):
         no_traceback(page, log)
 
 def test_workbench(page, tmp_path, shot):
-    "A video of one's own: refused or taken, its box moved by keyboard, edited, and given back at its own size and rate."
+    """A video of one's own: refused or taken, its box moved by keyboard, edited, and given back at its own
+    size and rate.
+    """
     (tmp_path/'notes.mp4').write_bytes(b'Dear diary')
     with alone(tmp_path, 'from encgan3.own import workbench\nworkbench()') as (address, log):
         page.goto(address)
@@ -351,16 +394,21 @@ def test_workbench(page, tmp_path, shot):
         look = page.locator('.encgan3 img').first
         before = look.evaluate(BYTES)
         slider(page, 'box: left').focus()
-        for _ in range(5): page.keyboard.press('ArrowLeft')
-        page.wait_for_function("([img, old]) => img.src !== old", arg=[look.element_handle(), look.get_attribute('src')])
+        for _ in range(5):
+            page.keyboard.press('ArrowLeft')
+        page.wait_for_function("([img, old]) => img.src !== old",
+                               arg=[look.element_handle(), look.get_attribute('src')])
         assert look.evaluate(BYTES) != before
         edit.click()
         page.get_by_text('The model rebuilds this square').wait_for()
         shot(page, 'edited')
-        with page.expect_download() as download: page.get_by_text('edited.mp4').click()
+        with page.expect_download() as download:
+            page.get_by_text('edited.mp4').click()
         download.value.save_as(tmp_path/'edited.mp4')
         import av
-        with av.open(str(tmp_path/'edited.mp4')) as film: rate, frames = film.streams.video[0].average_rate, [f.to_ndarray(format='rgb24') for f in film.decode(video=0)]
+        with av.open(str(tmp_path/'edited.mp4')) as film:
+            rate = film.streams.video[0].average_rate
+            frames = [f.to_ndarray(format='rgb24') for f in film.decode(video=0)]
         assert rate == 25 and len(frames) == 40 and frames[0].shape == (96, 128, 3)
         page.set_viewport_size({'width': 390, 'height': 1500})
         page.wait_for_timeout(300)
@@ -370,7 +418,8 @@ def test_workbench(page, tmp_path, shot):
 
 def test_lab(page, tmp_path, shot):
     shutil.copy(root/'nbs'/'app.ipynb', tmp_path)
-    options = '--ip=127.0.0.1', '--IdentityProvider.token=', '--allow-root', f'--ServerApp.root_dir={tmp_path}', '--LabApp.news_url='
+    options = ('--ip=127.0.0.1', '--IdentityProvider.token=', '--allow-root',
+               f'--ServerApp.root_dir={tmp_path}', '--LabApp.news_url=')
     with served(tmp_path, 'jupyter-lab', *options) as (address, log):
         page.goto(f'{address}/lab/tree/app.ipynb')
         page.get_by_text('Python 3 (ipykernel) | Idle').wait_for()

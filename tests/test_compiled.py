@@ -19,7 +19,8 @@ class Small(nn.Module):
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.G, self.average = nn.Sequential(nn.Linear(4, 3, bias=False), nn.BatchNorm1d(3), nn.ReLU()), None
+        self.G = nn.Sequential(nn.Linear(4, 3, bias=False), nn.BatchNorm1d(3), nn.ReLU())
+        self.average = None
         self.config, self.terms = {}, {}
 
     def optimizers(self): return {'G': torch.optim.Adam(self.G.parameters(), .01, fused=True)}
@@ -42,5 +43,7 @@ def test_a_compiled_training_gives_the_same_weights_under_the_same_names(tmp_pat
     compiled = trained(tmp_path/'compiled', 'default')
     assert counters['stats']['unique_graphs'] >= 1 # it was compiled, and not run as it was
     assert plain.keys() == compiled.keys() and len(checkpoints(tmp_path/'compiled')) == 1
-    for name in plain: torch.testing.assert_close(compiled[name], plain[name], rtol=1e-4, atol=1e-5)
-    assert trained(tmp_path/'plain', 'default').keys() == plain.keys() # and a run that began without goes on with it
+    for name in plain:
+        torch.testing.assert_close(compiled[name], plain[name], rtol=1e-4, atol=1e-5)
+    # and a run that began without goes on with it
+    assert trained(tmp_path/'plain', 'default').keys() == plain.keys()

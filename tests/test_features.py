@@ -12,7 +12,8 @@ from torch import nn
 from encgan3 import features
 from encgan3.clips import InputError
 from encgan3.datasets import ClipStore, prepare, sha256_of
-from encgan3.features import (AMOUNTS, RandomNetwork, ResNeXt101, TimeSplit, accuracies, draw, held_out, load_classifier, load_weights, read_weights,
+from encgan3.features import (AMOUNTS, RandomNetwork, ResNeXt101, TimeSplit, accuracies, draw, held_out,
+                              load_classifier, load_weights, read_weights,
                               resnext_network, torchvision_network, train_classifier, windows)
 from encgan3.protocols import judge_of
 from real import real_data
@@ -21,7 +22,8 @@ def net(): return nn.Sequential(nn.Conv3d(3, 4, 2), nn.BatchNorm3d(4), nn.Flatte
 
 def refused(function, *args, **kw):
     "The one line with which something is refused."
-    with pytest.raises(InputError) as e: function(*args, **kw)
+    with pytest.raises(InputError) as e:
+        function(*args, **kw)
     assert '\n' not in str(e.value) and len(str(e.value)) < 600
     return str(e.value)
 
@@ -33,10 +35,14 @@ class Command:
 # files of weights
 
 @pytest.mark.parametrize('name,content,word', [
-    ('empty.pth', b'', 'empty'), ('blank.pth', b' \r\n\t ' * 20, 'empty'), ('page.pth', b'<!DOCTYPE html><html><body>Sign in</body></html>' * 40, 'web page'),
-    ('page2.pth', b'\xef\xbb\xbf\n  <html>', 'web page'), ('page.safetensors', b'<html></html>', 'web page'), ('zeros.pth', bytes(5000), 'damaged'),
-    ('random.pth', np.random.default_rng(0).bytes(5000), 'damaged'), ('text.pth', b'version https://git-lfs.github.com/spec/v1\n', 'damaged'),
-    ('random.safetensors', np.random.default_rng(1).bytes(5000), 'damaged'), ('huge.safetensors', b'\xff'*7 + b'\x7f{}', 'damaged')])
+    ('empty.pth', b'', 'empty'), ('blank.pth', b' \r\n\t ' * 20, 'empty'),
+    ('page.pth', b'<!DOCTYPE html><html><body>Sign in</body></html>' * 40, 'web page'),
+    ('page2.pth', b'\xef\xbb\xbf\n  <html>', 'web page'), ('page.safetensors', b'<html></html>', 'web page'),
+    ('zeros.pth', bytes(5000), 'damaged'),
+    ('random.pth', np.random.default_rng(0).bytes(5000), 'damaged'),
+    ('text.pth', b'version https://git-lfs.github.com/spec/v1\n', 'damaged'),
+    ('random.safetensors', np.random.default_rng(1).bytes(5000), 'damaged'),
+    ('huge.safetensors', b'\xff'*7 + b'\x7f{}', 'damaged')])
 def test_no_weights(tmp_path, name, content, word):
     (tmp_path/name).write_bytes(content)
     said = refused(read_weights, tmp_path/name)
@@ -49,7 +55,8 @@ def test_missing_and_folder(tmp_path):
 @pytest.mark.parametrize('zipped', [True, False])
 def test_programs_do_not_run(tmp_path, zipped):
     ran = tmp_path/'ran'
-    for i, what in enumerate([Command(f'touch {ran}'), {'state_dict': {'a': torch.zeros(2), 'b': Command(f'touch {ran}')}}, net()]):
+    for i, what in enumerate([Command(f'touch {ran}'),
+                              {'state_dict': {'a': torch.zeros(2), 'b': Command(f'touch {ran}')}}, net()]):
         torch.save(what, file := tmp_path/f'{i}.pth', _use_new_zipfile_serialization=zipped)
         assert 'wants more than tensors' in refused(read_weights, file)
     assert not ran.exists()
@@ -62,7 +69,9 @@ def test_truncated(tmp_path, zipped):
         file.write_bytes(whole[:part])
         assert 'damaged' in refused(read_weights, file)
 
-@pytest.mark.parametrize('what', [[1, 2], 5, {}, {'state_dict': {}}, {'state_dict': 5}, {'a': 1}, {'a': torch.zeros(1), 'b': 'x'}, {3: torch.zeros(1)}, torch.zeros(3)])
+@pytest.mark.parametrize('what',
+                         [[1, 2], 5, {}, {'state_dict': {}}, {'state_dict': 5}, {'a': 1},
+                          {'a': torch.zeros(1), 'b': 'x'}, {3: torch.zeros(1)}, torch.zeros(3)])
 def test_no_tensors_by_name(tmp_path, what):
     torch.save(what, file := tmp_path/'w.pth')
     assert 'no tensors by name' in refused(read_weights, file)
@@ -73,9 +82,11 @@ def test_a_real_file(tmp_path, zipped):
     a, b = net(), net()
     state = {f'module.{k}': v for k, v in a.state_dict().items() if 'num_batches' not in k}
     optimizer = torch.optim.SGD(a.parameters(), .1, momentum=.9).state_dict()
-    torch.save({'epoch': 400, 'arch': 'resnext-101', 'state_dict': state, 'optimizer': optimizer}, file := tmp_path/'w.pth', _use_new_zipfile_serialization=zipped)
+    torch.save({'epoch': 400, 'arch': 'resnext-101', 'state_dict': state, 'optimizer': optimizer},
+               file := tmp_path/'w.pth', _use_new_zipfile_serialization=zipped)
     assert load_weights(b, file, sha256_of(file)[:8].upper()) == sha256_of(file)
-    for key, value in a.state_dict().items(): assert torch.equal(b.state_dict()[key], value)
+    for key, value in a.state_dict().items():
+        assert torch.equal(b.state_dict()[key], value)
     assert 'SHA-256' in refused(load_weights, b, file, '0'*64)
 
 def test_safetensors_too(tmp_path):
@@ -86,7 +97,8 @@ def test_safetensors_too(tmp_path):
 
 def test_another_network(tmp_path):
     state = net().state_dict()
-    for change, word in (({'extra': torch.zeros(1)}, 'not part of'), ({'3.weight': torch.zeros(5, 3)}, 'shape (5, 3)'), ({'3.weight': None}, 'missing')):
+    for change, word in (({'extra': torch.zeros(1)}, 'not part of'),
+                         ({'3.weight': torch.zeros(5, 3)}, 'shape (5, 3)'), ({'3.weight': None}, 'missing')):
         torch.save({k: v for k, v in (state | change).items() if v is not None}, file := tmp_path/'w.pth')
         said = refused(load_weights, mine := net(), file)
         assert word in said and said.endswith('these are the weights of another network'), said
@@ -104,7 +116,8 @@ def test_torchvision_offline(tmp_path, monkeypatch):
     def offline(*args, **kw): raise OSError('no route to host')
     monkeypatch.setattr(torch.hub, 'download_url_to_file', offline)
     said = refused(torchvision_network, 'r3d_18')
-    assert str(tmp_path/'hub'/'checkpoints'/'r3d_18-b3b3357e.pth') in said and 'https://download.pytorch.org/models/r3d_18-b3b3357e.pth' in said
+    assert (str(tmp_path/'hub'/'checkpoints'/'r3d_18-b3b3357e.pth') in said
+            and 'https://download.pytorch.org/models/r3d_18-b3b3357e.pth' in said)
     assert not [p for p in tmp_path.rglob('*') if p.is_file()]
     assert 'Google Drive' in refused(resnext_network)
 
@@ -117,7 +130,8 @@ def test_torchvision_cache_is_checked(tmp_path, monkeypatch):
 
 def test_torchvision_weights_of_your_own(tmp_path):
     blank = torchvision_network('s3d', weights=None)
-    torch.save({'state_dict': {f'module.{k}': v + 1 if v.is_floating_point() else v for k, v in blank.net.state_dict().items()}}, file := tmp_path/'mine.pth')
+    torch.save({'state_dict': {f'module.{k}': v + 1 if v.is_floating_point() else v
+                               for k, v in blank.net.state_dict().items()}}, file := tmp_path/'mine.pth')
     mine = torchvision_network('s3d', file=file)
     assert mine.sha256 == sha256_of(file) and mine.weights == 'mine.pth' and mine.name == 's3d'
     assert torch.equal(next(mine.net.parameters()), next(blank.net.parameters()) + 1)
@@ -127,11 +141,14 @@ def test_resnext_loads_its_file(tmp_path, monkeypatch):
     monkeypatch.setattr(features, 'ResNeXt101', lambda: ResNeXt101(400, (1, 1, 1, 1)))
     torch.manual_seed(0)
     a = ResNeXt101(400, (1, 1, 1, 1))
-    torch.save({'arch': 'resnext-101', 'state_dict': {f'module.{k}': v for k, v in a.state_dict().items() if 'num_batches' not in k}},
+    torch.save({'arch': 'resnext-101',
+                'state_dict': {f'module.{k}': v for k, v in a.state_dict().items()
+                               if 'num_batches' not in k}},
                file := tmp_path/'resnext-101-kinetics.pth', _use_new_zipfile_serialization=False)
     b = resnext_network(file)
     x, p = b(torch.zeros(1, 3, 16, 32, 32))
-    assert x.shape == (1, 2048) and p.shape == (1, 400) and torch.equal(b.net.fc.weight, a.fc.weight) and len(b.classes) == 400
+    assert (x.shape == (1, 2048) and p.shape == (1, 400) and torch.equal(b.net.fc.weight, a.fc.weight)
+            and len(b.classes) == 400)
 
 def test_random_network_is_the_same_everywhere():
     assert RandomNetwork().sha256 == RandomNetwork(64, 0).sha256
@@ -146,14 +163,17 @@ def store(tmp_path_factory):
     "Two people, two actions, blinking at different rates; one video too short to be split, and both splits."
     folder, rng = tmp_path_factory.mktemp('store'), np.random.default_rng(0)
     videos, frames = [], []
-    for i, (who, what, n) in enumerate([('a', 'slow', 40), ('a', 'fast', 70), ('b', 'slow', 31), ('b', 'fast', 93)]):
+    for i, (who, what, n) in enumerate([('a', 'slow', 40), ('a', 'fast', 70), ('b', 'slow', 31),
+                                        ('b', 'fast', 93)]):
         light = 127 + 100*np.sin(np.arange(n)*(.2 if what == 'slow' else .9))
         x = np.stack([light, np.full(n, 60 if who == 'a' else 200), 255 - light], 1)[:, None, None]
         frames.append((x + rng.integers(0, 9, (n, 32, 32, 1))).clip(0, 255).astype(np.uint8))
-        videos.append(dict(file=f'{who}_{what}', range=[1, n], first=sum(map(len, frames[:-1])), length=n, fps=25., factors=dict(subject=who, action=what),
+        videos.append(dict(file=f'{who}_{what}', range=[1, n], first=sum(map(len, frames[:-1])), length=n,
+                           fps=25., factors=dict(subject=who, action=what),
                            split='test' if i == 3 else 'train'))
     np.save(folder/'frames.npy', np.concatenate(frames))
-    index = dict(dataset='blink', stand_in=True, size=32, stride=2, frames=16, crop='whole', seed=0, limit=None, rule='none', versions={}, videos=videos,
+    index = dict(dataset='blink', stand_in=True, size=32, stride=2, frames=16, crop='whole', seed=0,
+                 limit=None, rule='none', versions={}, videos=videos,
                  sha256=sha256_of(folder/'frames.npy'))
     (folder/'index.json').write_text(json.dumps(index))
     return ClipStore(folder, 'train')
@@ -165,46 +185,60 @@ def trained(store, tmp_path_factory):
 
 def test_split_uses_every_video(store):
     split = TimeSplit(store, ('action',))
-    assert len(split.labels) == 4 and split.lengths['test'].tolist() == [16, 24, 0, 31] and [c['action'] for c in split.classes] == ['fast', 'slow']
+    assert (len(split.labels) == 4 and split.lengths['test'].tolist() == [16, 24, 0, 31]
+            and [c['action'] for c in split.classes] == ['fast', 'slow'])
     rows, labels = draw(split, 300, torch.Generator().manual_seed(0))
     held, _ = windows(split)
     assert not set(rows.flat) & set(held.flat) and set(labels.tolist()) == {0, 1}
-    assert rows.min() == 0 and rows.max() < 234 and 110 <= rows[(rows >= 110) & (rows < 141)].min() <= 112 # the short one is trained on whole
+    # the short one is trained on whole
+    assert rows.min() == 0 and rows.max() < 234 and 110 <= rows[(rows >= 110) & (rows < 141)].min() <= 112
 
 def test_training_is_repeatable(store, trained, tmp_path):
     before = torch.random.get_rng_state()
-    again = train_classifier(store, ('subject', 'action'), tmp_path/'again', steps=3, batch=4, ch=2, quiet=True)
+    again = train_classifier(store, ('subject', 'action'), tmp_path/'again', steps=3, batch=4, ch=2,
+                             quiet=True)
     assert again == trained[1] and torch.equal(before, torch.random.get_rng_state())
-    assert train_classifier(store, ('subject', 'action'), tmp_path/'other', steps=3, batch=4, ch=2, seed=1, quiet=True)['sha256'] != again['sha256']
+    assert train_classifier(store, ('subject', 'action'), tmp_path/'other', steps=3, batch=4, ch=2, seed=1,
+                            quiet=True)['sha256'] != again['sha256']
 
 def test_record_says_everything(store, trained):
     folder, record = trained
-    assert record['data']['sha256'] == store.sha256 and record['data']['videos'] == 4 and record['K'] == 4 and record['videos trained on whole'] == 1
+    assert (record['data']['sha256'] == store.sha256 and record['data']['videos'] == 4 and record['K'] == 4
+            and record['videos trained on whole'] == 1)
     assert record['settings'] == dict(steps=3, batch=4, lr=.003, ch=2, seed=0) | AMOUNTS
     assert record['sha256'] == sha256_of(folder/'model.safetensors') == load_classifier(folder).sha256
 
 def change(folder, to, name, content):
     "A copy of a classifier with one file replaced."
     shutil.copytree(folder, to)
-    if content is None: (to/name).unlink()
-    else: (to/name).write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    if content is None:
+        (to/name).unlink()
+    else:
+        (to/name).write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     return to
 
 CONFIG = dict(classes=[{'n': 'a'}, {'n': 'b'}], size=32, ch=2, original=False)
 
 @pytest.mark.parametrize('name,content', [
-    ('config.json', None), ('config.json', b'{'), ('config.json', b'\xff'), ('config.json', []), ('config.json', {'size': 32}), ('config.json', CONFIG | {'more': 1}),
-    ('config.json', CONFIG | {'ch': 10**9}), ('config.json', CONFIG | {'ch': 2.5}), ('config.json', CONFIG | {'ch': '2'}), ('config.json', CONFIG | {'size': 48}), ('config.json', CONFIG | {'original': 1}),
-    ('config.json', CONFIG | {'size': [32]}), ('config.json', CONFIG | {'classes': 4}), ('config.json', CONFIG | {'classes': [{'n': 'a'}, {'m': 'b'}]}),
-    ('config.json', CONFIG | {'classes': [{'n': 1}, {'n': 2}]}), ('config.json', CONFIG | {'classes': [{}, {}]}), ('config.json', CONFIG),
-    ('model.safetensors', None), ('model.safetensors', b''), ('model.safetensors', b'<html>'), ('record.json', None), ('record.json', b'{'), ('record.json', []), ('record.json', {})])
+    ('config.json', None), ('config.json', b'{'), ('config.json', b'\xff'), ('config.json', []),
+    ('config.json', {'size': 32}), ('config.json', CONFIG | {'more': 1}),
+    ('config.json', CONFIG | {'ch': 10**9}), ('config.json', CONFIG | {'ch': 2.5}),
+    ('config.json', CONFIG | {'ch': '2'}), ('config.json', CONFIG | {'size': 48}),
+    ('config.json', CONFIG | {'original': 1}),
+    ('config.json', CONFIG | {'size': [32]}), ('config.json', CONFIG | {'classes': 4}),
+    ('config.json', CONFIG | {'classes': [{'n': 'a'}, {'m': 'b'}]}),
+    ('config.json', CONFIG | {'classes': [{'n': 1}, {'n': 2}]}),
+    ('config.json', CONFIG | {'classes': [{}, {}]}), ('config.json', CONFIG),
+    ('model.safetensors', None), ('model.safetensors', b''), ('model.safetensors', b'<html>'),
+    ('record.json', None), ('record.json', b'{'), ('record.json', []), ('record.json', {})])
 def test_damaged_classifier(trained, tmp_path, name, content):
     refused(load_classifier, change(trained[0], tmp_path/'x', name, content))
 
 def test_weights_of_another_classifier(trained, tmp_path):
     folder = change(trained[0], tmp_path/'x', 'README.md', b'')
     state = load_file(folder/'model.safetensors')
-    save_file({k: v + 1 if v.is_floating_point() else v for k, v in state.items()}, folder/'model.safetensors')
+    save_file({k: v + 1 if v.is_floating_point() else v for k, v in state.items()},
+              folder/'model.safetensors')
     assert 'about other weights' in refused(load_classifier, folder)
     shutil.copytree(trained[0], tmp_path/'y')
     torch.save(state, tmp_path/'y'/'model.safetensors')
@@ -212,25 +246,36 @@ def test_weights_of_another_classifier(trained, tmp_path):
 
 def test_held_out_pairs(store, tmp_path):
     "A second network is measured on them; a store that holds none out is refused before anything is trained."
-    record = train_classifier(store, ('subject', 'action'), tmp_path/'x', steps=3, batch=4, ch=2, pairs=True, quiet=True)
-    assert record['accuracy on held-out pairs']['windows'] == 5 and load_classifier(tmp_path/'x').record()['accuracy on held-out pairs']
+    record = train_classifier(store, ('subject', 'action'), tmp_path/'x', steps=3, batch=4, ch=2, pairs=True,
+                              quiet=True)
+    assert (record['accuracy on held-out pairs']['windows'] == 5
+            and load_classifier(tmp_path/'x').record()['accuracy on held-out pairs'])
     shutil.copytree(store.folder, tmp_path/'all')
-    (tmp_path/'all'/'index.json').write_text((store.folder/'index.json').read_text().replace('"test"', '"train"'))
-    said = refused(train_classifier, ClipStore(tmp_path/'all'), ('subject', 'action'), tmp_path/'y', pairs=True)
+    (tmp_path/'all'/'index.json').write_text((store.folder/'index.json').read_text().replace('"test"',
+            '"train"'))
+    said = refused(train_classifier, ClipStore(tmp_path/'all'), ('subject', 'action'), tmp_path/'y',
+                   pairs=True)
     assert 'nothing held out' in said and not (tmp_path/'y').exists()
 
 def test_judge_of_the_strips(tmp_path):
-    "The shipped one is found for a store that is prepared anew, is as right as its record says, and has seen no mirror image of what it is measured on."
-    store = prepare('weizmann-strips', real_data('weizmann-strips'), tmp_path/'store', size=32, workers=0, progress=False)
+    """The shipped one is found for a store that is prepared anew, is as right as its record says, and has
+    seen no mirror image of what it is measured on.
+    """
+    store = prepare('weizmann-strips', real_data('weizmann-strips'), tmp_path/'store', size=32, workers=0,
+                    progress=False)
     judge = judge_of(store.folder, tmp_path/'judges', True)
     assert judge.weights == 'judge-weizmann-strips-32' and not (tmp_path/'judges').exists()
     split = TimeSplit(store, ('subject', 'action'))
     clips, labels = held_out(split, None)
-    found, said = accuracies(judge(clips)[1], labels, judge.classes), judge.record()['accuracy on held-out windows']['as they are']
-    assert found['class'] >= .95 and all(abs(found[k] - said[k]) < .02 for k in said) and judge.record()['accuracy on held-out pairs']['windows'] == 40
-    part = {(k, name): store.array[(a := split.firsts[name][k]):a + split.lengths[name][k]] for k in range(72) for name in ('train', 'test')}
+    found = accuracies(judge(clips)[1], labels, judge.classes)
+    said = judge.record()['accuracy on held-out windows']['as they are']
+    assert (found['class'] >= .95 and all(abs(found[k] - said[k]) < .02 for k in said)
+            and judge.record()['accuracy on held-out pairs']['windows'] == 40)
+    part = {(k, name): store.array[(a := split.firsts[name][k]):a + split.lengths[name][k]] for k in range(72)
+            for name in ('train', 'test')}
     for k in range(0, 72, 2):
-        for name in ('train', 'test'): assert np.array_equal(part[k, name][:, :, ::-1], part[k + 1, name])
+        for name in ('train', 'test'):
+            assert np.array_equal(part[k, name][:, :, ::-1], part[k + 1, name])
 
 def test_stores_that_cannot_be_judged(store, tmp_path):
     assert 'colour' in refused(train_classifier, store, ('colour',), tmp_path/'x')

@@ -1,4 +1,6 @@
-"A model goes to a hub and comes back, through huggingface_hub's own client, against a hub that runs here and knows one repository."
+"""A model goes to a hub and comes back, through huggingface_hub's own client, against a hub that runs here
+and knows one repository.
+"""
 import base64, hashlib, json, os, subprocess, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -30,9 +32,11 @@ class Hub(BaseHTTPRequestHandler):
 
     def reply(self, code, body=b'', **headers):
         self.send_response(code)
-        for name, value in {'Content-Length': len(body), **headers}.items(): self.send_header(name.replace('_', '-'), str(value))
+        for name, value in {'Content-Length': len(body), **headers}.items():
+            self.send_header(name.replace('_', '-'), str(value))
         self.end_headers()
-        if self.command != 'HEAD': self.wfile.write(body)
+        if self.command != 'HEAD':
+            self.wfile.write(body)
 
     def do_POST(self):
         assert self.headers['Authorization'] == 'Bearer hf_mine'
@@ -41,18 +45,25 @@ class Hub(BaseHTTPRequestHandler):
         if self.path == '/api/repos/create':
             self.created.append(json.loads(given)['name'])
             answer = {'url': f'http://{self.headers["Host"]}/me/mine'}
-        elif self.path == '/api/validate-yaml': answer = {'errors': [], 'warnings': []}
-        elif self.path == '/api/models/me/mine/preupload/main': answer = {'files': [{'path': f['path'], 'uploadMode': 'regular', 'shouldIgnore': False} for f in json.loads(given)['files']]}
+        elif self.path == '/api/validate-yaml':
+            answer = {'errors': [], 'warnings': []}
+        elif self.path == '/api/models/me/mine/preupload/main':
+            answer = {'files': [{'path': f['path'], 'uploadMode': 'regular', 'shouldIgnore': False}
+                                for f in json.loads(given)['files']]}
         elif self.path == '/api/models/me/mine/commit/main':
             for line in map(json.loads, given.splitlines()):
-                if line['key'] == 'file': self.files[line['value']['path']] = base64.b64decode(line['value']['content'])
-            answer = {'commitUrl': f'http://{self.headers["Host"]}/me/mine/commit/{COMMIT}', 'commitOid': COMMIT, 'success': True}
-        else: return self.reply(404)
+                if line['key'] == 'file':
+                    self.files[line['value']['path']] = base64.b64decode(line['value']['content'])
+            answer = {'commitUrl': f'http://{self.headers["Host"]}/me/mine/commit/{COMMIT}',
+                      'commitOid': COMMIT, 'success': True}
+        else:
+            return self.reply(404)
         self.reply(200, json.dumps(answer).encode(), Content_Type='application/json')
 
     def do_GET(self):
         name = self.path.rpartition('/')[2]
-        if not self.path.startswith('/me/mine/resolve/') or name not in self.files: return self.reply(404, X_Error_Code='RepoNotFound' if '/other/' in self.path else 'EntryNotFound')
+        if not self.path.startswith('/me/mine/resolve/') or name not in self.files:
+            return self.reply(404, X_Error_Code='RepoNotFound' if '/other/' in self.path else 'EntryNotFound')
         data = self.files[name]
         self.reply(200, data, ETag=f'"{hashlib.sha256(data).hexdigest()}"', X_Repo_Commit=COMMIT)
 
@@ -64,8 +75,11 @@ def run(tmp_path):
     "Runs a program against the hub; what it says."
     server = ThreadingHTTPServer(('127.0.0.1', 0), Hub)
     Thread(target=server.serve_forever, daemon=True).start()
-    environment = os.environ | dict(HF_ENDPOINT=f'http://127.0.0.1:{server.server_port}', HF_HUB_OFFLINE='0', HF_TOKEN='hf_mine', HF_HOME=str(tmp_path), HF_HUB_DISABLE_XET='1', PYTHONPATH=str(root), NO_PROXY='127.0.0.1')
-    yield lambda program: subprocess.run([sys.executable, '-c', program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    environment = (os.environ | dict(HF_ENDPOINT=f'http://127.0.0.1:{server.server_port}', HF_HUB_OFFLINE='0',
+                                     HF_TOKEN='hf_mine', HF_HOME=str(tmp_path), HF_HUB_DISABLE_XET='1',
+                                     PYTHONPATH=str(root), NO_PROXY='127.0.0.1'))
+    yield lambda program: subprocess.run([sys.executable, '-c', program], env=environment, cwd=tmp_path,
+                                         capture_output=True, text=True, timeout=300)
     server.shutdown()
     Hub.files.clear()
 
@@ -77,4 +91,6 @@ def test_push_and_pull(run):
 
 def test_no_such_model(run):
     done = run(MISSING)
-    assert done.returncode == 2 and done.stderr.strip().splitlines()[-1].startswith('encgan3: me/other: no such folder'), done.stderr
+    assert (done.returncode == 2
+            and done.stderr.strip().splitlines()[-1].startswith('encgan3: me/other: no such folder')), (
+        done.stderr)

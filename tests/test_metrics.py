@@ -1,4 +1,6 @@
-"The metrics agree with torchmetrics and torch-fidelity, refuse bad input in one line, and depend on nothing but the set."
+"""The metrics agree with torchmetrics and torch-fidelity, refuse bad input in one line, and depend on nothing
+but the set.
+"""
 import warnings
 
 import numpy as np
@@ -14,7 +16,8 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import poly_mmd
 
 from encgan3.clips import InputError
-from encgan3.metrics import (bootstrap, frechet_distance, inception_score, kernel_distance, motion_correlation,
+from encgan3.metrics import (bootstrap, frechet_distance, inception_score, kernel_distance,
+                             motion_correlation,
                              precision_recall, probe, ssim, swap_scores)
 
 pytestmark = pytest.mark.filterwarnings('ignore:N = ')
@@ -23,7 +26,8 @@ SIZES = [(40, 30, 12), (200, 150, 12), (16, 24, 40), (2, 3, 7)] # N, M, d: even 
 def draw(n, d, seed):
     "Features of uneven scale, correlated, away from 0."
     g = torch.Generator().manual_seed(seed)
-    return torch.randn(n, d, generator=g).double() @ torch.randn(d, d, generator=g).double() + torch.randn(d, generator=g).double()
+    return (torch.randn(n, d, generator=g).double() @ torch.randn(d, d, generator=g).double()
+            + torch.randn(d, generator=g).double())
 
 def pair(n, m, d): return draw(n, d, 1), draw(m, d, 2)
 def close(a, b, rel=1e-3, abs=0.): assert a == pytest.approx(b, rel=rel, abs=abs)
@@ -44,9 +48,11 @@ def test_fid_of_torch_fidelity(size):
 @pytest.mark.parametrize('size', SIZES[:2])
 def test_fid_of_torchmetrics(size):
     a, b = pair(*size)
-    metric = FrechetInceptionDistance(Features(), normalize=True, input_img_size=(3, 2, 2)).set_dtype(torch.float64)
+    metric = FrechetInceptionDistance(Features(), normalize=True,
+                                      input_img_size=(3, 2, 2)).set_dtype(torch.float64)
     for x, real in ((a, True), (b, False)):
-        for rows in x.unflatten(1, (3, 2, 2)).split(7): metric.update(rows, real=real)
+        for rows in x.unflatten(1, (3, 2, 2)).split(7):
+            metric.update(rows, real=real)
     close(frechet_distance(a, b), metric.compute().item())
 
 @pytest.mark.parametrize('size', SIZES)
@@ -96,23 +102,29 @@ SCORES = dict(fid=frechet_distance, kid=kernel_distance, prc=precision_recall)
 @pytest.mark.parametrize('name', SCORES)
 @pytest.mark.parametrize('size', SIZES[:3])
 def test_order_batches_and_kind(name, size):
-    "Neither the order of rows, nor the batches they came in, nor the kind of array matter; inputs stay as they are."
+    """Neither the order of rows, nor the batches they came in, nor the kind of array matter.
+
+    Inputs stay as they are.
+    """
     score, (a, b) = SCORES[name], pair(*size)
     first, kept = score(a, b), (a.clone(), b.clone())
     shuffled = [x[torch.randperm(len(x), generator=torch.Generator().manual_seed(6))] for x in (a, b)]
     batches = [torch.cat(x.split(7)[::-1]) for x in (a, b)]
     frozen = [x.numpy().copy() for x in (a, b)]
-    for x in frozen: x.flags.writeable = False
+    for x in frozen:
+        x.flags.writeable = False
     with warnings.catch_warnings():
         warnings.filterwarnings('error', message='.*not writable')
-        for others in (shuffled, batches, frozen, [x.requires_grad_(False) for x in (a, b)]): close(score(*others), first, 1e-9)
+        for others in (shuffled, batches, frozen, [x.requires_grad_(False) for x in (a, b)]):
+            close(score(*others), first, 1e-9)
     assert torch.equal(a, kept[0]) and torch.equal(b, kept[1])
     close(score(a.float(), b.float()), score(a.float().numpy(), b.float().numpy()), 0)
 
 def test_order_of_probabilities():
     p = draw(40, 6, 7).softmax(1)
     close(tuple(inception_score(p.flip(0))), tuple(inception_score(p)), 1e-9)
-    close(inception_score(p[:, torch.randperm(6, generator=torch.Generator().manual_seed(8))]).IS, inception_score(p).IS, 1e-9)
+    close(inception_score(p[:, torch.randperm(6, generator=torch.Generator().manual_seed(8))]).IS,
+          inception_score(p).IS, 1e-9)
 
 def test_batches_of_clips():
     g = torch.Generator().manual_seed(9)
@@ -125,13 +137,16 @@ def test_batches_of_clips():
 
 good = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
 def holed(value):
-    x = good.clone(); x[4, 1] = value
+    x = good.clone()
+    x[4, 1] = value
     return x
-TABLES = dict(nan=holed(torch.nan), infinite=holed(-torch.inf), one_row=good[:1], none=good[:0], no_width=good[:, :0], flat=good[0], cube=good[None],
+TABLES = dict(nan=holed(torch.nan), infinite=holed(-torch.inf), one_row=good[:1], none=good[:0],
+              no_width=good[:, :0], flat=good[0], cube=good[None],
               other_width=good[:, :2], words=np.array([['a']]), ragged=[[1], [1, 2]], nothing=None)
 
 def refused(f, *args, **kw):
-    with pytest.raises(InputError) as e: f(*args, **kw)
+    with pytest.raises(InputError) as e:
+        f(*args, **kw)
     assert '\n' not in str(e.value) and ': ' in str(e.value)
 
 @pytest.mark.parametrize('bad', TABLES)
@@ -140,12 +155,15 @@ def test_bad_tables(name, bad):
     refused(SCORES[name], TABLES[bad], good)
     refused(SCORES[name], good, TABLES[bad])
 
-@pytest.mark.parametrize('bad', [good, -torch.eye(3), torch.eye(3)*1.001, torch.full((2, 3), torch.nan), torch.ones(3)/3, torch.zeros(0, 3)])
+@pytest.mark.parametrize('bad',
+                         [good, -torch.eye(3), torch.eye(3)*1.001, torch.full((2, 3), torch.nan),
+                          torch.ones(3)/3, torch.zeros(0, 3)])
 def test_bad_probabilities(bad): refused(inception_score, bad)
 
 def test_near_probabilities():
     "Rounding of float32 or float16 is forgiven, and can't lift the score above K."
-    for p in (torch.eye(3)*1.00005, torch.eye(3).half(), good.softmax(1)): assert 1 <= inception_score(p).IS <= 3*(1 + 1e-12)
+    for p in (torch.eye(3)*1.00005, torch.eye(3).half(), good.softmax(1)):
+        assert 1 <= inception_score(p).IS <= 3*(1 + 1e-12)
 
 @pytest.mark.parametrize('score', [ssim, motion_correlation], ids=['ssim', 'motion_correlation'])
 def test_bad_clips(score):
@@ -167,10 +185,13 @@ def test_bad_labels():
     refused(precision_recall, p, p, 0)
 
 def test_bad_groups():
-    for groups in ([(good, good[:5])], [good[:0]], [()]): refused(bootstrap, lambda *x: 0., *groups)
-    for wrong in (dict(n=0), dict(level=1.), dict(level=0.)): refused(bootstrap, lambda x: 0., good, **wrong)
+    for groups in ([(good, good[:5])], [good[:0]], [()]):
+        refused(bootstrap, lambda *x: 0., *groups)
+    for wrong in (dict(n=0), dict(level=1.), dict(level=0.)):
+        refused(bootstrap, lambda x: 0., good, **wrong)
 
 def test_names_as_labels():
     names = np.array(['walk', 'run', 'jump'])[np.arange(30) % 3]
     codes = torch.eye(3)[np.arange(30) % 3]
-    assert probe(codes, list(names), codes[:7], names[:7]) == 1 and probe(codes, names, codes, np.roll(names, 1)) == 0
+    assert (probe(codes, list(names), codes[:7], names[:7]) == 1
+            and probe(codes, names, codes, np.roll(names, 1)) == 0)

@@ -1,4 +1,6 @@
-"The promise: a run that was stopped and goes on is, bit for bit, the run that was never stopped. Real models, all methods."
+"""The promise: a run that was stopped and goes on is, bit for bit, the run that was never stopped. Real
+models, all methods.
+"""
 import json, resource, signal, subprocess, sys, time
 
 import pytest
@@ -17,7 +19,8 @@ class Noise:
     sha256, size = 'none', 32
     def draw(self, n, generator): return torch.randint(10**6, (n,), generator=generator)
     def clips(self, indices):
-        return torch.stack([torch.rand(3, 16, 32, 32, generator=torch.Generator().manual_seed(i)) for i in indices.tolist()])*2 - 1
+        return (torch.stack([torch.rand(3, 16, 32, 32, generator=torch.Generator().manual_seed(i))
+                             for i in indices.tolist()])*2 - 1)
 
 SMALL = dict(size=32, ch=4, encoder_ch=4, judge_ch=4)
 OPTIONS = {
@@ -25,10 +28,12 @@ OPTIONS = {
     'no F-SA, squared errors, changes': dict(attention=False, norm=2, change=100.),
     'averaged generator': dict(decay=.9),
     'warm-up': dict(adversarial=0., decay=0.),
-    'frozen statistics, any frame, other colours': dict(batch_statistics=False, any_frame=True, recolour=True),
+    'frozen statistics, any frame, other colours': dict(batch_statistics=False, any_frame=True,
+                                                        recolour=True),
     'no G_S': dict(spatial=False),
     'no G_T, swapped F-SA': dict(temporal=False, attention='g3an')}
-MODELS = {f'EncGAN3, {name}': lambda seed, options=options: EncGAN3(**SMALL | options) for name, options in OPTIONS.items()}
+MODELS = {f'EncGAN3, {name}': lambda seed, options=options: EncGAN3(**SMALL | options)
+          for name, options in OPTIONS.items()}
 MODELS |= {name: lambda seed, cls=cls: cls.from_preset('tiny', seed, ch=4) for name, cls in METHODS.items()}
 
 def made(name, run, *pieces, seed=0):
@@ -43,37 +48,53 @@ def stored(run): return load_file(checkpoints(run)[-1]/'state.safetensors')
 
 @pytest.mark.parametrize('name', MODELS)
 def test_a_resumed_run_is_the_unbroken_run(name, tmp_path):
-    (whole, log), (pieces, log2) = made(name, tmp_path/'whole', 4), made(name, tmp_path/'pieces', 2, 4)
+    whole, log = made(name, tmp_path/'whole', 4)
+    pieces, log2 = made(name, tmp_path/'pieces', 2, 4)
     assert whole.keys() == pieces.keys() and log == log2
     differ = [key for key in whole if not torch.equal(whole[key], pieces[key])]
     assert not differ, f'{len(differ)} of {len(whole)} tensors differ, such as {differ[0]}'
-    assert all(torch.equal(a, b) for a, b in zip(stored(tmp_path/'whole').values(), stored(tmp_path/'pieces').values()))
+    assert all(torch.equal(a, b) for a, b in zip(stored(tmp_path/'whole').values(),
+                                                 stored(tmp_path/'pieces').values()))
 
-@pytest.mark.parametrize('wrong', ['a moment of one number', 'a moment of none', 'no optimizer', 'negative step', 'a step far away',
+@pytest.mark.parametrize('wrong',
+                         ['a moment of one number', 'a moment of none', 'no optimizer', 'negative step',
+                          'a step far away',
                                    'a tensor too many', 'NaN in a weight', 'another type'])
 def test_a_damaged_checkpoint_is_refused_and_the_one_before_taken(wrong, tmp_path):
     run, name = tmp_path/'run', 'MoCoGAN'
     made(name, run, 2, 4)
     newest = checkpoints(run)[-1]
-    tensors, state = load_file(newest/'state.safetensors'), json.loads((newest/'state.json').read_text())
+    tensors = load_file(newest/'state.safetensors')
+    state = json.loads((newest/'state.json').read_text())
     moment = next(key for key in tensors if key.endswith('exp_avg') and tensors[key].ndim == 4)
     weight = next(key for key in tensors if key.startswith('model/') and key.endswith('weight'))
     match wrong:
-        case 'a moment of one number': tensors[moment] = torch.ones(1)
-        case 'a moment of none': tensors[moment] = torch.ones(0)
-        case 'no optimizer': tensors = {key: value for key, value in tensors.items() if not key.startswith('optimizer/')}
-        case 'negative step': state['step'] = -5
-        case 'a step far away': state['step'] = 10**18
-        case 'a tensor too many': tensors['model/extra'] = torch.ones(3)
-        case 'NaN in a weight': tensors[weight] = tensors[weight] + float('nan')
-        case 'another type': tensors[weight] = tensors[weight].half()
+        case 'a moment of one number':
+            tensors[moment] = torch.ones(1)
+        case 'a moment of none':
+            tensors[moment] = torch.ones(0)
+        case 'no optimizer':
+            tensors = {key: value for key, value in tensors.items() if not key.startswith('optimizer/')}
+        case 'negative step':
+            state['step'] = -5
+        case 'a step far away':
+            state['step'] = 10**18
+        case 'a tensor too many':
+            tensors['model/extra'] = torch.ones(3)
+        case 'NaN in a weight':
+            tensors[weight] = tensors[weight] + float('nan')
+        case 'another type':
+            tensors[weight] = tensors[weight].half()
     save_file(tensors, newest/'state.safetensors')
     (newest/'state.json').write_text(json.dumps(state))
-    with pytest.warns(UserWarning, match='goes on from step 2'): again, _ = made(name, run, 6)
+    with pytest.warns(UserWarning, match='goes on from step 2'):
+        again, _ = made(name, run, 6)
     whole, _ = made(name, tmp_path/'whole', 6)
     assert all(torch.equal(again[key], whole[key]) for key in whole)
-    for folder in checkpoints(run): (folder/'state.safetensors').write_bytes(b'')
-    with pytest.raises(InputError, match='none before it is sound'): made(name, run, 8)
+    for folder in checkpoints(run):
+        (folder/'state.safetensors').write_bytes(b'')
+    with pytest.raises(InputError, match='none before it is sound'):
+        made(name, run, 8)
 
 def test_an_infinite_gradient_at_the_last_step_is_not_stored(tmp_path):
     "A finite loss whose gradient isn't: seen before the update, and the checkpoint before stays good."
@@ -81,21 +102,27 @@ def test_an_infinite_gradient_at_the_last_step_is_not_stored(tmp_path):
     train(model, Noise(), tmp_path, 2, batch=2, quiet=True)
     good = stored(tmp_path)
     model.G.to_rgb.weight.register_hook(lambda gradient: gradient*float('inf'))
-    with pytest.raises(FloatingPointError, match='gradient'): train(model, Noise(), tmp_path, 3, batch=2, quiet=True)
-    assert all(torch.equal(value, good[key]) for key, value in stored(tmp_path).items()) and not model.training
+    with pytest.raises(FloatingPointError, match='gradient'):
+        train(model, Noise(), tmp_path, 3, batch=2, quiet=True)
+    assert (all(torch.equal(value, good[key]) for key, value in stored(tmp_path).items())
+            and not model.training)
 
 def test_a_full_disk_costs_nothing_that_was_saved(tmp_path):
     "A file may not grow beyond 100 kB, as if there were no more room."
     whole, _ = made('VGAN', tmp_path/'whole', 4)
     made('VGAN', tmp_path/'run', 2)
-    before, (soft, hard) = stored(tmp_path/'run'), resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = stored(tmp_path/'run')
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, hard))
     try:
-        with pytest.raises(OSError, match='make room'): made('VGAN', tmp_path/'run', 4)
-    finally: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        with pytest.raises(OSError, match='make room'):
+            made('VGAN', tmp_path/'run', 4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert all(torch.equal(value, before[key]) for key, value in stored(tmp_path/'run').items())
     again, _ = made('VGAN', tmp_path/'run', 4)
-    assert all(torch.equal(again[key], whole[key]) for key in whole) and not list((tmp_path/'run').glob('.part*'))
+    assert (all(torch.equal(again[key], whole[key]) for key in whole)
+            and not list((tmp_path/'run').glob('.part*')))
 
 def test_a_setting_that_came_later_does_not_stop_an_old_run(tmp_path):
     train(EncGAN3(**SMALL), Noise(), tmp_path, 1, batch=2, quiet=True)
@@ -123,10 +150,12 @@ def test_killed_runs_leave_nothing_behind_and_a_second_training_is_refused(tmp_p
         while len(read_log(run)) < before + 3:
             assert process.poll() is None and time.monotonic() < end
             time.sleep(.05)
-        with pytest.raises(InputError, match='another process'): made('VGAN', run, 10**6)
+        with pytest.raises(InputError, match='another process'):
+            made('VGAN', run, 10**6)
         process.send_signal(signal.SIGKILL)
         process.wait()
     (run/f'.part-{MACHINE}-{process.pid}-abc').mkdir() # as a kill in the middle of a write leaves it
     step = json.loads((checkpoints(run)[-1]/'state.json').read_text())['step']
     train(MODELS['VGAN'](0), Noise(), run, step + 1, batch=2, quiet=True)
-    assert sorted(p.name for p in run.iterdir() if p.name != '.lock') == ['log.jsonl', *(p.name for p in checkpoints(run))]
+    assert sorted(p.name for p in run.iterdir() if p.name != '.lock') == ['log.jsonl',
+            *(p.name for p in checkpoints(run))]

@@ -1,4 +1,7 @@
-"The queue of runs from outside: two workers share it, are killed at random moments, and lose nothing; ENCGAN3_KILLS=20 for a long night."
+"""The queue of runs from outside: two workers share it, are killed at random moments, and lose nothing.
+
+ENCGAN3_KILLS=20 for a long night.
+"""
 import json, os, random, signal, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,8 +31,10 @@ from encgan3.workers import reproduce
 store, out = sys.argv[1:3]
 module.milestones = lambda steps, batch: [2, 4, steps] # more points than such short runs have
 few = replace(PROTOCOLS['random'], clips=8, resamples=5)
-runs = [module.Run(e, store, seed, 'micro', 6, 4, protocol=few) for seed in range(int(sys.argv[3])) for e in ('VGAN', 'MoCoGAN')]
-if __name__ == '__main__': reproduce(runs, Path(out), Path(out)/'records', workers=2, quiet=True)
+runs = [module.Run(e, store, seed, 'micro', 6, 4, protocol=few)
+        for seed in range(int(sys.argv[3])) for e in ('VGAN', 'MoCoGAN')]
+if __name__ == '__main__':
+    reproduce(runs, Path(out), Path(out)/'records', workers=2, quiet=True)
 '''
 SEEDS = max(2, KILLS) # of two runs each, so that the queue outlasts so many kills
 
@@ -37,17 +42,20 @@ SEEDS = max(2, KILLS) # of two runs each, so that the queue outlasts so many kil
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp('queue')
     (home/'two_workers.py').write_text(QUEUE)
-    write_standin('weizmann-s', home/'films', weizmann_takes(['daria', 'ido'], ['jack', 'walk']), workers=0, progress=False)
+    write_standin('weizmann-s', home/'films', weizmann_takes(['daria', 'ido'], ['jack', 'walk']), workers=0,
+                  progress=False)
     prepare('weizmann', home/'films', home/'store', size=32, workers=0, progress=False)
     return home
 
-def start(home, out): return subprocess.Popen([sys.executable, home/'two_workers.py', home/'store', out, str(SEEDS)], stderr=subprocess.DEVNULL)
+def start(home, out): return subprocess.Popen([sys.executable, home/'two_workers.py', home/'store', out,
+                                               str(SEEDS)], stderr=subprocess.DEVNULL)
 def records_of(out): return {f.name: f.read_bytes() for f in (out/'records').glob('[!.]*')}
 
 def measured(out):
     "What must not depend on kills: all but seconds, and the state of the repository."
     def plain(x):
-        if isinstance(x, dict): return {k: plain(v) for k, v in x.items() if k not in ('core seconds', 'commit', 'code')}
+        if isinstance(x, dict):
+            return {k: plain(v) for k, v in x.items() if k not in ('core seconds', 'commit', 'code')}
         return [*map(plain, x)] if isinstance(x, list) else x
     return {name: plain(record) for name, record in read_records(out/'records').items()}
 
@@ -56,22 +64,31 @@ def at_work(process, out):
     begin = time.time()
     def written():
         for path in out.rglob('*'):
-            try: new = path.stat().st_mtime > begin
-            except FileNotFoundError: continue
-            if new: return True
-    while process.poll() is None and not written(): time.sleep(.02)
+            try:
+                new = path.stat().st_mtime > begin
+            except FileNotFoundError:
+                continue
+            if new:
+                return True
+    while process.poll() is None and not written():
+        time.sleep(.02)
 
 def end(process, how):
-    "Kill the caller, all of them, or a worker and then the caller; what a kill leaves behind must end by itself."
+    """Kill the caller, all of them, or a worker and then the caller.
+
+    What a kill leaves behind must end by itself.
+    """
     family = [process, *psutil.Process(process.pid).children(recursive=True)]
     victims = {'caller': family[:1], 'worker': family[-1:], 'all': family}[how]
-    for victim in victims: victim.kill()
+    for victim in victims:
+        victim.kill()
     if how == 'worker':
         time.sleep(.5) # the other goes on alone
         process.kill()
     process.wait(timeout=120)
     psutil.wait_procs(family[1:], timeout=120)
-    assert not [p for p in family[1:] if p.is_running() and p.status() != psutil.STATUS_ZOMBIE], 'a worker outlives its caller'
+    assert not [p for p in family[1:] if p.is_running() and p.status() != psutil.STATUS_ZOMBIE], (
+        'a worker outlives its caller')
 
 @pytest.fixture(scope='module')
 def unbroken(home):
@@ -80,15 +97,19 @@ def unbroken(home):
 
 def test_two_workers_measure_each_run_once_with_its_curve(unbroken):
     assert len(unbroken) == 2*SEEDS
-    for record in unbroken.values(): assert [point['step'] for point in record['curve']] == [2, 4, 6]
+    for record in unbroken.values():
+        assert [point['step'] for point in record['curve']] == [2, 4, 6]
 
-def test_killed_at_random_moments_it_loses_nothing_and_measures_nothing_twice(home, unbroken, record_property):
+def test_killed_at_random_moments_it_loses_nothing_and_measures_nothing_twice(home, unbroken,
+        record_property):
     out, dice, kept, killed = home/'killed', random.Random(0), {}, 0
     for kill in range(KILLS):
         process = start(home, out)
         at_work(process, out)
-        wait, how = time.monotonic() + dice.uniform(0, 2), dice.choice(['caller', 'worker', 'all'])
-        while time.monotonic() < wait and process.poll() is None: time.sleep(.02)
+        wait = time.monotonic() + dice.uniform(0, 2)
+        how = dice.choice(['caller', 'worker', 'all'])
+        while time.monotonic() < wait and process.poll() is None:
+            time.sleep(.02)
         if process.poll() is None:
             end(process, how)
             killed += 1
@@ -104,7 +125,8 @@ def test_killed_at_random_moments_it_loses_nothing_and_measures_nothing_twice(ho
     record_property('kills that the queue survived', killed)
 
 def test_one_signal_stops_all_of_it_and_says_so(home):
-    command = [Path(sys.executable).with_name('encgan3'), 'reproduce', 'table2', '--data', home/'store', '--preset', 'micro', '--steps', '100000',
+    command = [Path(sys.executable).with_name('encgan3'), 'reproduce', 'table2', '--data', home/'store',
+               '--preset', 'micro', '--steps', '100000',
                '--protocol', 'random', '--workers', '2', '--out', home/'stopped']
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     limit = time.monotonic() + 300
@@ -118,9 +140,11 @@ def test_one_signal_stops_all_of_it_and_says_so(home):
 
 def test_a_training_that_is_stopped_says_so_and_goes_on(home):
     "So that in `encgan3 train ... && encgan3 save ...` nothing unfinished is saved."
-    command = [Path(sys.executable).with_name('encgan3'), 'train', '--data', home/'store', '--out', home/'run', '--preset', 'micro',
+    command = [Path(sys.executable).with_name('encgan3'), 'train', '--data', home/'store', '--out',
+               home/'run', '--preset', 'micro',
                '--set', 'attention=false', '--batch', '2']
-    process = subprocess.Popen([*command, '--steps', '100000'], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen([*command, '--steps', '100000'], stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, text=True)
     limit = time.monotonic() + 300
     while not (home/'run'/'log.jsonl').exists():
         assert process.poll() is None and time.monotonic() < limit
@@ -145,18 +169,22 @@ def test_a_listing_beside_a_worker_disturbs_nobody(home):
     assert reproduce([run], home/'seen', home/'seen'/'records', quiet=True) == [run.name]
     prober.kill()
     prober.wait()
-    assert not is_held(lock) and set(listing([1], [run], read_records(home/'seen'/'records'), home/'seen').state) == {'measured'}
+    assert (not is_held(lock) and set(listing([1], [run], read_records(home/'seen'/'records'),
+                                              home/'seen').state) == {'measured'})
 
 def test_two_callers_train_one_classifier(home, monkeypatch):
     calls, real = [], protocols.train_classifier
-    monkeypatch.setattr(protocols, 'train_classifier', lambda *args, **how: calls.append(args) or real(*args, **how))
+    monkeypatch.setattr(protocols, 'train_classifier', lambda *args, **how: calls.append(args)
+                        or real(*args, **how))
     with ThreadPoolExecutor(2) as pool:
-        judges = [pool.submit(protocols.judge_of, home/'store', home/'judges', True, steps=2, batch=4) for _ in range(2)]
+        judges = [pool.submit(protocols.judge_of, home/'store', home/'judges', True, steps=2, batch=4)
+                  for _ in range(2)]
         records = [judge.result().record() for judge in judges]
     assert len(calls) == 1 and records[0] == records[1]
 
 def test_a_budget_that_is_over_leaves_no_record(home):
-    command = [Path(sys.executable).with_name('encgan3'), 'reproduce', 'table1', '--data', home/'store', '--budget', '0s', '--preset', 'micro', '--json']
+    command = [Path(sys.executable).with_name('encgan3'), 'reproduce', 'table1', '--data', home/'store',
+               '--budget', '0s', '--preset', 'micro', '--json']
     done = subprocess.run([*command, '--out', home/'over'], capture_output=True, text=True)
     assert done.returncode == 0 and not list((home/'over').glob('records/*'))
     assert {row['state'] for row in json.loads(done.stdout)} == {'missing'}

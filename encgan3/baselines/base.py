@@ -17,23 +17,34 @@ from ..clips import FRAMES, InputError
 from ..model import PRESETS, find, load_strictly, read_model
 
 # %% ../../nbs/40_baselines.ipynb #9600927d
-def size_of(preset: str) -> dict: # size and ch
-    "Frame size and base width of a preset; InputError for an unknown one."
-    if preset not in PRESETS: raise InputError(f'preset={preset!r}: unknown; choose one of {", ".join(PRESETS)}')
+def size_of(preset: str) -> dict:
+    """Frame size and base width of a preset; InputError for an unknown one.
+
+    returns: size and ch
+    """
+    if preset not in PRESETS:
+        raise InputError(f'preset={preset!r}: unknown; choose one of {", ".join(PRESETS)}')
     return {name: PRESETS[preset][name] for name in ('size', 'ch')}
 
 # %% ../../nbs/40_baselines.ipynb #ed7892eb
 class Method(nn.Module):
-    "A video generator as the training loop and the evaluation see it. InputError for a setting that doesn't exist."
-    method, settings = '', {} # name in records; names of all settings and the original's values
+    """A video generator as the training loop and the evaluation see it. InputError for a setting that doesn't
+    exist.
+    """
+    method = '' # name in records
+    settings = {} # names of all settings, and the original's values
     average = None # no averaged generator, as in the originals
 
     def __init__(self, **settings):
         super().__init__()
         known = {'size': 64, 'ch': 64} | self.settings
         settings.pop('method', None)
-        if wrong := sorted(set(settings) - set(known)): raise InputError(f'{wrong[0]}={settings[wrong[0]]!r}: {self.method} has no such setting; it has {", ".join(known)}')
-        self.config, self.defaults, self.terms = {'method': self.method} | known | settings, known, {}
+        if wrong := sorted(set(settings) - set(known)):
+            raise InputError(f'{wrong[0]}={settings[wrong[0]]!r}: {self.method} has no such setting; '
+                             f'it has {", ".join(known)}')
+        self.config = {'method': self.method} | known | settings
+        self.defaults = known
+        self.terms = {}
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         "The original's optimizers, by name."
@@ -43,8 +54,11 @@ class Method(nn.Module):
         "Yield (optimizer, loss), in the original's order; fills `terms`."
         raise NotImplementedError
 
-    def generate(self, n: int, frames: int, generator: torch.Generator | None = None) -> Tensor: # (n, 3, frames, size, size)
-        "n clips from the prior, with gradients."
+    def generate(self, n: int, frames: int, generator: torch.Generator | None = None) -> Tensor:
+        """n clips from the prior, with gradients.
+
+        returns: (n, 3, frames, size, size)
+        """
         raise NotImplementedError
 
 # %% ../../nbs/40_baselines.ipynb #82735b05
@@ -69,10 +83,14 @@ class Baseline(Method):
     def save_pretrained(self, folder: Path):
         "Write config.json and model.safetensors."
         Path(folder).mkdir(parents=True, exist_ok=True)
-        save_file({key: value.contiguous() for key, value in self.state_dict().items()}, Path(folder)/'model.safetensors')
+        save_file({key: value.contiguous() for key, value in self.state_dict().items()},
+                  Path(folder)/'model.safetensors')
         (Path(folder)/'config.json').write_text(json.dumps(self.config, indent=1))
 
     @torch.no_grad()
-    def sample(self, n: int, frames: int = FRAMES, generator: torch.Generator | None = None) -> Tensor: # (n, 3, frames, size, size)
-        "n new clips in [-1, 1], made 16 at a time."
+    def sample(self, n: int, frames: int = FRAMES, generator: torch.Generator | None = None) -> Tensor:
+        """n new clips in [-1, 1], made 16 at a time.
+
+        returns: (n, 3, frames, size, size)
+        """
         return torch.cat([self.generate(min(16, n - i), frames, generator) for i in range(0, n, 16)])

@@ -18,18 +18,24 @@ from ..model import Networks, judge, train_only
 from ..streams import begun, draw_seed
 
 # %% ../../nbs/44_g3an.ipynb #b5976102
-def real_or_new(net: torch.nn.Module, # D_I or D_V
-                x: Tensor, new: Tensor, # its inputs: real ones, generated ones
-               ) -> Tensor: # scalar, to be minimised by that judge
-    "One real term and one fake term; no gradient reaches the generator."
+def real_or_new(net: torch.nn.Module, x: Tensor, new: Tensor) -> Tensor:
+    """One real term and one fake term; no gradient reaches the generator.
+
+    net: D_I or D_V
+    x, new: its inputs: real ones, generated ones
+    returns: scalar, to be minimised by that judge
+    """
     x, new = judge(net, x, new.detach())
     return real(x) + fake(new)
 
 # %% ../../nbs/44_g3an.ipynb #895458f0
-def one_moment(clip: Tensor, # (B, C, T, H, W)
-               generator: torch.Generator | None = None, # where the frame number comes from
-              ) -> Tensor: # (B, C, H, W)
-    "The same frame of every clip, drawn uniformly."
+def one_moment(clip: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """The same frame of every clip, drawn uniformly.
+
+    clip: (B, C, T, H, W)
+    generator: where the frame number comes from
+    returns: (B, C, H, W)
+    """
     return clip[:, :, int(torch.randint(clip.shape[2], (), generator=generator))]
 
 # %% ../../nbs/44_g3an.ipynb #3dbb7cbd
@@ -41,25 +47,33 @@ class G3AN(Baseline):
 
     def __init__(self, **settings):
         super().__init__(**settings)
-        seed, (size, ch, *form) = draw_seed(), (self.config[key] for key in ('size', 'ch', 'content', 'motion', 'attention', 'spatial', 'temporal'))
+        seed = draw_seed()
+        (size, ch, *form) = (self.config[key]
+                             for key in ('size', 'ch', 'content', 'motion', 'attention', 'spatial',
+                                         'temporal'))
         self.G = begun(seed, 'G', Generator, size, ch, *form) # names as in Networks: both begin alike
-        self.D_I, self.D_V = begun(seed, 'D_I', FrameDiscriminator, size, ch), begun(seed, 'D_V', VideoDiscriminator, size, ch)
+        self.D_I = begun(seed, 'D_I', FrameDiscriminator, size, ch)
+        self.D_V = begun(seed, 'D_V', VideoDiscriminator, size, ch)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        adam = lambda *parts: torch.optim.Adam([p for part in parts for p in part.parameters()], self.config['lr'], (self.config['beta'], .999), fused=True)
+        adam = lambda *parts: torch.optim.Adam([p for part in parts for p in part.parameters()],
+                                               self.config['lr'], (self.config['beta'], .999), fused=True)
         return {'D': adam(self.D_I, self.D_V), 'G': adam(self.G)}
 
     def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator):
         train_only(self, self.G, self.D_I, self.D_V)
         new = self.generate(len(clip), clip.shape[2], generator)
         x_n, new_m = one_moment(clip, generator), one_moment(new, generator)
-        D_I, D_V = real_or_new(self.D_I, x_n, new_m), real_or_new(self.D_V, clip, new)
+        D_I = real_or_new(self.D_I, x_n, new_m)
+        D_V = real_or_new(self.D_V, clip, new)
         yield optimizers['D'], D_I + D_V
         train_only(self, self.G)
         G_I, G_V = real(self.D_I(new_m)), real(self.D_V(new))
         self.terms = {name: term.detach() for name, term in dict(D_I=D_I, D_V=D_V, G_I=G_I, G_V=G_V).items()}
         yield optimizers['G'], G_I + G_V
 
-    def generate(self, n: int, frames: int, generator: torch.Generator | None = None) -> Tensor: # (n, 3, frames, size, size)
-        if frames < FRAMES or frames % 4: raise InputError(f'frames={frames}: a clip has 16, 20, 24, ... frames')
+    def generate(self, n: int, frames: int, generator: torch.Generator | None = None) -> Tensor:
+        "returns: (n, 3, frames, size, size)"
+        if frames < FRAMES or frames % 4:
+            raise InputError(f'frames={frames}: a clip has 16, 20, 24, ... frames')
         return self.G(*self.prior(n, frames, generator))

@@ -22,11 +22,16 @@ from ..streams import DOUBLE, START, fold_frames, unfold_frames
 # %% ../../nbs/43_mocogan.ipynb #a134092c
 class ContentMotion(nn.Module):
     "MoCoGAN's generator: codes (B, content + categories + motion, T, 1, 1) -> clips (B, 3, T, size, size)."
-    def __init__(self, size: int = 64, ch: int = 64, # pixels of a frame; base width
-                 content: int = 50, motion: int = 10, categories: int = 0): # lengths of the codes; number of categories
+    def __init__(self, size: int = 64, ch: int = 64, content: int = 50, motion: int = 10,
+                 categories: int = 0):
+        """size, ch: pixels of a frame; base width
+        content, motion: lengths of the codes
+        categories: their number
+        """
         super().__init__()
         self.content, self.categories = content, categories
-        up, how = [content + categories + motion, *widths(size, ch)[-2:0:-1]], [axes[1:] for axes in steps(size)]
+        up = [content + categories + motion, *widths(size, ch)[-2:0:-1]]
+        how = [axes[1:] for axes in steps(size)]
         self.motion = nn.GRUCell(motion, motion)
         self.frame = stack(nn.ConvTranspose2d, up, how[:-1], nn.BatchNorm2d, nn.ReLU(), bias=False)
         self.frame.extend([nn.ConvTranspose2d(ch, 3, *zip(*how[-1]), bias=False), nn.Tanh()])
@@ -34,7 +39,9 @@ class ContentMotion(nn.Module):
     def codes(self, n: int, frames: int, generator: torch.Generator | None = None) -> Tensor:
         "Codes of n clips: a clip of 1x1 pixels, so to say."
         draw = lambda length: noise((n, length), self.motion.weight_hh, generator)
-        fixed, state, states = draw(self.content), draw(self.motion.hidden_size), []
+        fixed = draw(self.content)
+        state = draw(self.motion.hidden_size)
+        states = []
         if self.categories:
             which = torch.randint(self.categories, (n,), generator=generator)
             fixed = cat([fixed, nn.functional.one_hot(which, self.categories).to(fixed)], 1)
@@ -43,19 +50,28 @@ class ContentMotion(nn.Module):
             states.append(state)
         return cat([fixed[:, :, None].expand(-1, -1, frames), torch.stack(states, 2)], 1)[..., None, None]
 
-    def forward(self, codes: Tensor) -> Tensor: return unfold_frames(self.frame(fold_frames(codes)), len(codes))
+    def forward(self, codes: Tensor) -> Tensor:
+        return unfold_frames(self.frame(fold_frames(codes)), len(codes))
 
 # %% ../../nbs/43_mocogan.ipynb #74590962
-def patch_judge(size: int, ch: int) -> nn.Sequential: # frames (B, 3, size, size) -> logits (B, 1, 4, 4)
-    "D_I: is each patch of a frame real?"
+def patch_judge(size: int, ch: int) -> nn.Sequential:
+    """D_I: is each patch of a frame real?
+
+    returns: frames (B, 3, size, size) -> logits (B, 1, 4, 4)
+    """
     *down, _, _ = widths(size, ch)
-    layers = stack(nn.Conv2d, down, len(down)*[(DOUBLE, DOUBLE)], nn.BatchNorm2d, nn.LeakyReLU(.2), bare=True, bias=False)
+    layers = stack(nn.Conv2d, down, len(down)*[(DOUBLE, DOUBLE)], nn.BatchNorm2d, nn.LeakyReLU(.2), bare=True,
+                   bias=False)
     return layers.append(nn.Conv2d(down[-1], 1, *DOUBLE, bias=False))
 
-def clip_judge(size: int, ch: int) -> nn.Sequential: # clips (B, 3, 16, size, size) -> logits (B, 1, 1, 1, 1)
-    "D_V: is a clip real?"
+def clip_judge(size: int, ch: int) -> nn.Sequential:
+    """D_V: is a clip real?
+
+    returns: clips (B, 3, 16, size, size) -> logits (B, 1, 1, 1, 1)
+    """
     down = widths(size, ch)[:-1]
-    layers = stack(nn.Conv3d, down, len(down)*[(START, DOUBLE, DOUBLE)], nn.BatchNorm3d, nn.LeakyReLU(.2), bare=True, bias=False)
+    layers = stack(nn.Conv3d, down, len(down)*[(START, DOUBLE, DOUBLE)], nn.BatchNorm3d, nn.LeakyReLU(.2),
+                   bare=True, bias=False)
     return layers.append(nn.Conv3d(down[-1], 1, (FRAMES - 3*(len(down) - 1), 4, 4), bias=False))
 
 # %% ../../nbs/43_mocogan.ipynb #cdd0d42f
@@ -70,20 +86,25 @@ def as_in_2017(net: nn.Module):
 class MoCoGAN(OldBaseline):
     "MoCoGAN, without labels."
     method = 'MoCoGAN'
-    settings = {'content': 50, 'motion': 10, 'categories': 0, 'lr': 2e-4, 'beta': .5, 'weight_decay': 1e-5} # codes; Adam
+    # codes; Adam
+    settings = {'content': 50, 'motion': 10, 'categories': 0, 'lr': 2e-4, 'beta': .5, 'weight_decay': 1e-5}
 
     def __init__(self, **settings):
         super().__init__(**settings)
         size, ch, *codes = (self.config[name] for name in ('size', 'ch', 'content', 'motion', 'categories'))
-        self.G, self.D_I, self.D_V = ContentMotion(size, ch, *codes), patch_judge(size, ch), clip_judge(size, ch)
+        self.G = ContentMotion(size, ch, *codes)
+        self.D_I = patch_judge(size, ch)
+        self.D_V = clip_judge(size, ch)
         as_in_2017(self)
 
     def optimizers(self):
-        return {name: self.adam(getattr(self, name), weight_decay=self.config['weight_decay']) for name in ('D_I', 'D_V', 'G')}
+        return {name: self.adam(getattr(self, name), weight_decay=self.config['weight_decay'])
+                for name in ('D_I', 'D_V', 'G')}
 
     def updates(self, clip, optimizers, generator):
         codes = lambda: self.G.codes(len(clip), clip.shape[2], generator)
-        new_frames, new_clips = lambda: self.G.frame(pick_frames(codes(), generator)), lambda: self.G(codes())
+        new_frames = lambda: self.G.frame(pick_frames(codes(), generator))
+        new_clips = lambda: self.G(codes())
         losses = {'D_I': lambda: real(self.D_I(pick_frames(clip, generator))) + fake(self.D_I(new_frames())),
                   'D_V': lambda: real(self.D_V(clip)) + fake(self.D_V(new_clips())),
                   'G': lambda: real(self.D_I(new_frames())) + real(self.D_V(new_clips()))}
@@ -95,5 +116,6 @@ class MoCoGAN(OldBaseline):
             yield optimizers[name], loss
 
     def generate(self, n, frames=FRAMES, generator=None):
-        if frames < 1: raise InputError(f'frames={frames}: a clip has at least one')
+        if frames < 1:
+            raise InputError(f'frames={frames}: a clip has at least one')
         return self.G(self.G.codes(n, frames, generator))

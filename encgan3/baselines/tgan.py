@@ -20,35 +20,49 @@ from ..model import train_only
 from ..streams import DOUBLE, KEEP, fold_frames, unfold_frames
 
 # %% ../../nbs/42_tgan.ipynb #c195f81e
-def norm(kind: type, shift: bool = False) -> Callable: # such as nn.BatchNorm3d -> (channels -> layer)
-    "Chainer's batch normalisation, with or without beta."
+def norm(kind: type, shift: bool = False) -> Callable:
+    """Chainer's batch normalisation, with or without beta.
+
+    returns: such as nn.BatchNorm3d -> (channels -> layer)
+    """
     def layer(channels: int) -> nn.Module:
         bn = kind(channels, eps=2e-5)
-        if not shift: bn.register_parameter('bias', None)
+        if not shift:
+            bn.register_parameter('bias', None)
         return bn
     return layer
 
 # %% ../../nbs/42_tgan.ipynb #147deb39
 class Seeds(nn.Sequential):
     "Slow codes (B, slow) -> fast codes (B, fast, 16) in (-1, 1)."
-    def __init__(self, ch: int = 64, slow: int = 100, fast: int = 100): # base width; lengths of the codes
-        layers = stack(nn.ConvTranspose1d, [slow, 8*ch, 4*ch, 2*ch, 2*ch], [(KEEP,)] + 3*[(DOUBLE,)], norm(nn.BatchNorm1d), nn.ReLU())
-        super().__init__(nn.Unflatten(1, (-1, 1)), *layers, nn.ConvTranspose1d(2*ch, fast, *DOUBLE), nn.Tanh())
+    def __init__(self, ch: int = 64, slow: int = 100, fast: int = 100):
+        "ch, slow, fast: base width; lengths of the codes"
+        layers = stack(nn.ConvTranspose1d, [slow, 8*ch, 4*ch, 2*ch, 2*ch], [(KEEP,)] + 3*[(DOUBLE,)],
+                       norm(nn.BatchNorm1d), nn.ReLU())
+        super().__init__(nn.Unflatten(1, (-1, 1)), *layers, nn.ConvTranspose1d(2*ch, fast, *DOUBLE),
+                         nn.Tanh())
 
-def uniform_codes(n: int, length: int, like: Tensor, # device and dtype
-                  generator: torch.Generator | None = None) -> Tensor: # (n, length)
-    "Numbers in (-1, 1): the error function of x/sqrt(2) makes a normal x uniform."
+def uniform_codes(n: int, length: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Numbers in (-1, 1): the error function of x/sqrt(2) makes a normal x uniform.
+
+    n, length, like: device and dtype
+    returns: (n, length)
+    """
     return (noise((n, length), like, generator)/2**.5).erf()
 
 # %% ../../nbs/42_tgan.ipynb #83c1ecff
 class Frames(nn.Module):
     "Slow codes (B, slow), fast codes (B, fast, T) -> clips (B, 3, T, size, size)."
-    def __init__(self, size: int = 64, ch: int = 64, slow: int = 100, fast: int = 100): # pixels of a frame; base width; lengths of the codes
+    def __init__(self, size: int = 64, ch: int = 64, slow: int = 100, fast: int = 100):
+        "size, ch, slow, fast: pixels of a frame; base width; lengths of the codes"
         super().__init__()
         up, n = [*widths(size, ch)[-2:0:-1], ch//2], len(steps(size)) - 1
         half = up[0]//2*16
-        self.slow, self.fast = (nn.Sequential(nn.Linear(z, half, bias=False), norm(nn.BatchNorm1d, True)(half), nn.ReLU()) for z in (slow, fast))
-        self.grow = stack(nn.ConvTranspose2d, up, n*[(DOUBLE, DOUBLE)], norm(nn.BatchNorm2d, True), nn.ReLU(), bias=False)
+        self.slow, self.fast = (nn.Sequential(nn.Linear(z, half, bias=False),
+                                              norm(nn.BatchNorm1d, True)(half), nn.ReLU())
+                                for z in (slow, fast))
+        self.grow = stack(nn.ConvTranspose2d, up, n*[(DOUBLE, DOUBLE)], norm(nn.BatchNorm2d, True), nn.ReLU(),
+                          bias=False)
         self.grow.extend([nn.ConvTranspose2d(ch//2, 3, 3, 1, 1), nn.Tanh()])
 
     def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
@@ -59,13 +73,16 @@ class Frames(nn.Module):
 # %% ../../nbs/42_tgan.ipynb #18f6dfd7
 def chainer_default(net: nn.Module):
     "LeCun's normal distribution."
-    initialise(net, lambda layer: nn.init.normal_(layer.weight, 0, layer.weight[0].numel()**-.5), normal(1, 0))
+    initialise(net, lambda layer: nn.init.normal_(layer.weight, 0, layer.weight[0].numel()**-.5),
+               normal(1, 0))
 
 class SlowFast(nn.Module):
     "TGAN's generator: slow codes (B, slow) -> clips (B, 3, 16, size, size)."
-    def __init__(self, size: int = 64, ch: int = 64, slow: int = 100, fast: int = 100): # pixels of a frame; base width; lengths of the codes
+    def __init__(self, size: int = 64, ch: int = 64, slow: int = 100, fast: int = 100):
+        "size, ch, slow, fast: pixels of a frame; base width; lengths of the codes"
         super().__init__()
-        self.seeds, self.frames = Seeds(ch, slow, fast), Frames(size, ch, slow, fast)
+        self.seeds = Seeds(ch, slow, fast)
+        self.frames = Frames(size, ch, slow, fast)
         chainer_default(self.seeds)
         initialise(self.frames, lambda layer: nn.init.uniform_(layer.weight, -.01, .01), normal(1, 0))
 
@@ -74,10 +91,12 @@ class SlowFast(nn.Module):
 # %% ../../nbs/42_tgan.ipynb #2a054e8b
 class Critic(nn.Module):
     "Clips (B, 3, T, size, size) -> one score each, (B,); higher means real."
-    def __init__(self, size: int = 64, ch: int = 64): # pixels of a frame; base width
+    def __init__(self, size: int = 64, ch: int = 64):
+        "size, ch: pixels of a frame; base width"
         super().__init__()
         down = widths(size, ch)[:-1]
-        self.shrink = stack(nn.Conv3d, down, steps(size)[::-1], norm(nn.BatchNorm3d), nn.LeakyReLU(.2), bare=True)
+        self.shrink = stack(nn.Conv3d, down, steps(size)[::-1], norm(nn.BatchNorm3d), nn.LeakyReLU(.2),
+                            bare=True)
         self.read = nn.Conv2d(down[-1], 1, 4)
 
     def forward(self, clip: Tensor) -> Tensor:
@@ -85,8 +104,11 @@ class Critic(nn.Module):
 
 # %% ../../nbs/42_tgan.ipynb #d1257292
 @torch.no_grad()
-def clip_singular_values(weight: Tensor): # (outputs, ...), changed in place
-    "Set singular values above 1 to 1."
+def clip_singular_values(weight: Tensor):
+    """Set singular values above 1 to 1.
+
+    weight: (outputs, ...), changed in place
+    """
     w = weight.flatten(1).double()
     squares, u = torch.linalg.eigh(w @ w.T)
     weight.copy_(((u*squares.clamp(min=1).rsqrt()) @ u.T @ w).view_as(weight))
@@ -94,9 +116,12 @@ def clip_singular_values(weight: Tensor): # (outputs, ...), changed in place
 # %% ../../nbs/42_tgan.ipynb #94d77720
 @torch.no_grad()
 def clip_critic(net: nn.Module):
-    "Singular values of all convolutions to at most 1, scales of normalisations to [0.01, 1] standard deviations."
+    """Singular values of all convolutions to at most 1, scales of normalisations to [0.01, 1] standard
+    deviations.
+    """
     for layer in net.modules():
-        if hasattr(layer, 'kernel_size'): clip_singular_values(layer.weight)
+        if hasattr(layer, 'kernel_size'):
+            clip_singular_values(layer.weight)
         if hasattr(layer, 'running_var'):
             std = layer.running_var.sqrt()
             layer.weight.copy_(layer.weight.clamp(.01*std, std))
@@ -104,7 +129,9 @@ def clip_critic(net: nn.Module):
 # %% ../../nbs/42_tgan.ipynb #b8aad31d
 class TGAN(OldBaseline):
     "TGAN: WGAN with singular value clipping."
-    method, settings = 'TGAN', {'slow': 100, 'fast': 100, 'lr': 5e-5, 'clip_every': 5} # lengths of the codes; RMSprop; steps
+    # lengths of the codes; RMSprop; steps
+    method = 'TGAN'
+    settings = {'slow': 100, 'fast': 100, 'lr': 5e-5, 'clip_every': 5}
 
     def __init__(self, **settings):
         super().__init__(**settings)
@@ -113,7 +140,8 @@ class TGAN(OldBaseline):
         chainer_default(self.D)
         self.register_buffer('made', torch.tensor(0)) # steps
 
-    def optimizers(self): return {name: torch.optim.RMSprop(getattr(self, name).parameters(), self.config['lr']) for name in 'GD'}
+    def optimizers(self): return {name: torch.optim.RMSprop(getattr(self, name).parameters(),
+                                                            self.config['lr']) for name in 'GD'}
 
     def updates(self, clip, optimizers, generator):
         train_only(self, self.G)
@@ -126,7 +154,8 @@ class TGAN(OldBaseline):
         self.terms |= {'D': loss.detach()}
         yield optimizers['D'], loss
         self.made += 1
-        if self.made % self.config['clip_every'] == 0: clip_critic(self.D)
+        if self.made % self.config['clip_every'] == 0:
+            clip_critic(self.D)
 
     def generate(self, n, frames=FRAMES, generator=None):
         self.only_16(frames)

@@ -23,29 +23,38 @@ from ..model import Codes, train_only
 from ..streams import fold_frames
 
 # %% ../../nbs/45_twostreamvan.ipynb #10dc059c
-def adaptive(x: Tensor, # features, (B, C, H, W)
-             down: Tensor, across: Tensor, # each pixel's own kernels, (B, taps, H, W)
-            ) -> Tensor: # (B, C, H, W)
-    "Each pixel's neighbourhood, weighted by that pixel's kernels; edges are repeated."
+def adaptive(x: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """Each pixel's neighbourhood, weighted by that pixel's kernels; edges are repeated.
+
+    x: features, (B, C, H, W)
+    down, across: each pixel's own kernels, (B, taps, H, W)
+    returns: (B, C, H, W)
+    """
     k = down.shape[1]
     near = pad(x, 4*[k//2], mode='replicate').unfold(2, k, 1).unfold(3, k, 1) # (B, C, H, W, k, k), a view
     rows = (near*across.permute(0, 2, 3, 1)[:, None, :, :, None]).sum(-1)
     return (rows*down.permute(0, 2, 3, 1)[:, None]).sum(-1)
 
-def fuse(x: Tensor, down: Tensor, across: Tensor, mask: Tensor, # mask in [0, 1], (B, 1, H, W)
-        ) -> Tensor: # (B, C, H, W)
-    "Where the mask is 1, moved features; where it is 0, the features as they were."
+def fuse(x: Tensor, down: Tensor, across: Tensor, mask: Tensor) -> Tensor:
+    """Where the mask is 1, moved features; where it is 0, the features as they were.
+
+    x, down, across, mask: mask in [0, 1], (B, 1, H, W)
+    returns: (B, C, H, W)
+    """
     return torch.lerp(x, adaptive(x, down, across), mask)
 
 # %% ../../nbs/45_twostreamvan.ipynb #da141c9d
 class ConvLSTM(nn.Module):
     "One step of memory over feature maps."
-    def __init__(self, ch: int, kernel: int = 3): # channels of input and state; size of the convolution
+    def __init__(self, ch: int, kernel: int = 3):
+        "ch, kernel: channels of input and state; size of the convolution"
         super().__init__()
         self.gates = nn.Conv2d(2*ch, 4*ch, kernel, padding=kernel//2)
 
-    def forward(self, x: Tensor, state: tuple | None = None, # (B, ch, H, W); (c, h), None: the beginning
-               ) -> tuple[Tensor, tuple]: # h, the new state
+    def forward(self, x: Tensor, state: tuple | None = None) -> tuple[Tensor, tuple]:
+        """x, state: (B, ch, H, W); (c, h), None: the beginning
+        returns: h, the new state
+        """
         c, h = state or 2*(torch.ones_like(x),)
         i, g, f, o = self.gates(torch.cat([x, h], 1)).chunk(4, 1)
         c = (f + 1).sigmoid()*c + i.sigmoid()*g.tanh()
@@ -57,49 +66,65 @@ class Posterior(nn.Module):
     "Hidden features -> a Gaussian over codes."
     def __init__(self, width: int, code: int):
         super().__init__()
-        self.mean, self.logvar = nn.Linear(width, code), nn.Linear(width, code)
+        self.mean = nn.Linear(width, code)
+        self.logvar = nn.Linear(width, code)
 
     def forward(self, h: Tensor) -> Gaussian: return Gaussian(self.mean(h), self.logvar(h))
 
 class FrameEncoder(nn.Sequential):
     "A frame (B, 3, H, W) -> q(zx)."
-    def __init__(self, size: int, w: int, content: int): # pixels of a frame; base width; length of zx
+    def __init__(self, size: int, w: int, content: int):
+        "size, w, content: pixels of a frame; base width; length of zx"
         layers, cin = [], 3
         for a, b in [(w, w), *(modules(size) - 4)*[(w, 2*w)], (2*w, w)]:
-            layers += [nn.Conv2d(cin, a, 3, 1, 1, bias=False), nn.ReLU(), nn.Conv2d(a, b, 3, 2, 1, bias=False), nn.ReLU()]
+            layers += [nn.Conv2d(cin, a, 3, 1, 1, bias=False), nn.ReLU(),
+                       nn.Conv2d(a, b, 3, 2, 1, bias=False), nn.ReLU()]
             cin = b
         super().__init__(*layers, nn.Flatten(), nn.Linear(64*w, 32*w), nn.ReLU(), Posterior(32*w, content))
 
 # %% ../../nbs/45_twostreamvan.ipynb #7be26b22
-def normalised(cin: int, cout: int, kernel: int = 3) -> nn.Sequential: # channels, size of the convolution
-    "Convolution, batch normalisation, ReLU; the size stays."
+def normalised(cin: int, cout: int, kernel: int = 3) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU; the size stays.
+
+    cin, cout, kernel: channels before and after; size of the convolution
+    """
     return nn.Sequential(nn.Conv2d(cin, cout, kernel, padding=kernel//2), nn.BatchNorm2d(cout), nn.ReLU())
 
 class MapEncoder(nn.Module):
     "A difference map (B, 3, H, W) -> features (B, w, 8, 8); `posterior`: features -> q(zv) of this moment."
-    def __init__(self, size: int, w: int, motion: int): # pixels of a frame; base width; length of zv
+    def __init__(self, size: int, w: int, motion: int):
+        "size, w, motion: pixels of a frame; base width; length of zv"
         super().__init__()
         layers, cin = [], 3
         for a, b, k in [(w, w, 5), *(modules(size) - 4)*[(2*w, 2*w, 5)], (2*w, w, 7)]:
             layers += [normalised(cin, a, k), normalised(a, b, k), nn.MaxPool2d(2)]
             cin = b
         self.features = nn.Sequential(*layers)
-        self.posterior = nn.Sequential(nn.Flatten(), nn.Linear(64*w, 32*w), nn.BatchNorm1d(32*w), nn.ReLU(), Posterior(32*w, motion))
+        self.posterior = nn.Sequential(nn.Flatten(), nn.Linear(64*w, 32*w), nn.BatchNorm1d(32*w), nn.ReLU(),
+                                       Posterior(32*w, motion))
 
     def forward(self, maps: Tensor) -> Tensor: return self.features(maps)
 
 # %% ../../nbs/45_twostreamvan.ipynb #83f6a9ae
-def grown(cin: int, *layers: tuple) -> nn.Sequential: # channels before; (channels, stride) of each layer
-    "Transposed convolutions with ReLU, or tanh after the last one, which has 3 channels."
+def grown(cin: int, *layers: tuple) -> nn.Sequential:
+    """Transposed convolutions with ReLU, or tanh after the last one, which has 3 channels.
+
+    cin, layers: channels before; (channels, stride) of each layer
+    """
     parts = []
     for cout, stride in layers:
-        parts += [nn.ConvTranspose2d(cin, cout, 3, stride, 1, stride - 1, bias=False), nn.Tanh() if (cout, stride) == (3, 1) else nn.ReLU()]
+        parts += [nn.ConvTranspose2d(cin, cout, 3, stride, 1, stride - 1, bias=False), nn.Tanh()
+                  if (cout, stride) == (3, 1) else nn.ReLU()]
         cin = cout
     return nn.Sequential(*parts)
 
 class FrameDecoder(nn.Module):
-    "Content code -> `code` -> h (B, 32w) -> features at every scale, the frame last; `moves`: kernels and masks for every scale."
-    def __init__(self, size: int, w: int, content: int): # pixels of a frame; base width; length of zx
+    """Content code -> `code` -> h (B, 32w) -> features at every scale, the frame last.
+
+    `moves`: kernels and masks for every scale.
+    """
+    def __init__(self, size: int, w: int, content: int):
+        "size, w, content: pixels of a frame; base width; length of zx"
         super().__init__()
         self.code = nn.Sequential(nn.Linear(content, 32*w), nn.ReLU())
         grid = nn.Sequential(nn.Linear(32*w, 64*w), nn.ReLU(), nn.Unflatten(1, (w, 8, 8)))
@@ -112,32 +137,40 @@ class FrameDecoder(nn.Module):
         made = []
         for i, scale in enumerate(self.scales):
             h = scale(h)
-            if moves: h = fuse(h, *moves[i])
+            if moves:
+                h = fuse(h, *moves[i])
             made.append(h)
         return made
 
 # %% ../../nbs/45_twostreamvan.ipynb #3f5f86e2
 class Head(nn.Module):
     "Features -> kernel down, kernel across (B, taps, H, W), mask (B, 1, H, W)."
-    def __init__(self, cin: int, w: int, taps: int = 5): # channels before; base width; length of a kernel
+    def __init__(self, cin: int, w: int, taps: int = 5):
+        "cin, w, taps: channels before; base width; length of a kernel"
         super().__init__()
         self.shared = normalised(cin, w)
-        self.down, self.across = (nn.Sequential(normalised(w, taps), nn.Conv2d(taps, taps, 3, padding=1)) for _ in range(2))
+        self.down, self.across = (nn.Sequential(normalised(w, taps), nn.Conv2d(taps, taps, 3, padding=1))
+                                  for _ in range(2))
         self.mask = nn.Sequential(normalised(w, w), nn.Conv2d(w, 1, 3, padding=1))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = self.shared(x)
         return self.down(x), self.across(x), (self.mask(x).tanh() + 1)/2
 
-def growth(cin: int, cout: int, double: bool) -> nn.Sequential: # channels; twice the size?
-    "A normalised transposed convolution, then a normalised convolution."
+def growth(cin: int, cout: int, double: bool) -> nn.Sequential:
+    """A normalised transposed convolution, then a normalised convolution.
+
+    cin, cout: channels before and after
+    double: twice the size?
+    """
     first = nn.ConvTranspose2d(cin, cout, 4, 2, 1) if double else nn.ConvTranspose2d(cin, cout, 3, 1, 1)
     return nn.Sequential(first, nn.BatchNorm2d(cout), nn.ReLU(), normalised(cout, cout))
 
 # %% ../../nbs/45_twostreamvan.ipynb #2ef0dc82
 class MotionDecoder(nn.Module):
     "A motion code, the memory and the content's h -> kernels and a mask for every scale."
-    def __init__(self, size: int, w: int, motion: int): # pixels of a frame; base width; length of zv
+    def __init__(self, size: int, w: int, motion: int):
+        "size, w, motion: pixels of a frame; base width; length of zv"
         super().__init__()
         self.grid = nn.Sequential(nn.Linear(motion, 64*w), nn.ReLU(), nn.Unflatten(1, (w, 8, 8)))
         self.memory = ConvLSTM(w)
@@ -149,9 +182,11 @@ class MotionDecoder(nn.Module):
         self.grow = nn.ModuleList(growth(a, b, i > 0) for i, (a, b) in enumerate(zip(into, out)))
         self.heads = nn.ModuleList(Head(n, w) for n in self.leave)
 
-    def forward(self, zv: Tensor, state: tuple | None, h: Tensor) -> list[tuple]: # (B, motion); memory; (B, 32w)
+    def forward(self, zv: Tensor, state: tuple | None, h: Tensor) -> list[tuple]:
+        "zv, state, h: (B, motion), memory, (B, 32w)"
         now, _ = self.memory(self.grid(zv), state)
-        x, moves = self.join((h[:, :, None]*self.press(now)[:, None]).flatten(1)), []
+        x = self.join((h[:, :, None]*self.press(now)[:, None]).flatten(1))
+        moves = []
         for grow, head, n in zip(self.grow, self.heads, self.leave):
             x = grow(x)
             moves.append(head(x[:, :n]))
@@ -162,39 +197,57 @@ class MotionDecoder(nn.Module):
 class Streams(OldBaseline):
     "Content and motion stream with their judges, and how a film is made of them, frame after frame."
     method = 'TwoStreamVAN'
-    settings = dict(content=512, motion=64, lr=2e-4, beta=.5, weight_decay=1e-5, mse=1e4, features=100., kl=7., kl_video=(2., 20.), adversarial=(10., 10., 1.),
+    settings = dict(content=512, motion=64, lr=2e-4, beta=.5, weight_decay=1e-5, mse=1e4, features=100.,
+                    kl=7., kl_video=(2., 20.), adversarial=(10., 10., 1.),
                     margin=(.5, .4, .5), content_share=.6, video_share=(.1, .9), schedule=(150_000, 400_000))
 
     def __init__(self, **settings):
         super().__init__(**settings)
         size, ch, content, motion = (self.config[key] for key in ('size', 'ch', 'content', 'motion'))
-        self.content_encoder, self.content_decoder = FrameEncoder(size, ch//4, content), FrameDecoder(size, ch//4, content)
-        self.motion_encoder, self.motion_decoder = MapEncoder(size, ch//4, motion), MotionDecoder(size, ch//4, motion)
+        self.content_encoder = FrameEncoder(size, ch//4, content)
+        self.content_decoder = FrameDecoder(size, ch//4, content)
+        self.motion_encoder = MapEncoder(size, ch//4, motion)
+        self.motion_decoder = MotionDecoder(size, ch//4, motion)
         self.D_I, self.D_V = patch_judge(size, ch//4), clip_judge(size, ch)
         self.register_buffer('steps', torch.tensor(0)) # made so far, for the schedule of a resumed run
         for layer in self.modules():
-            if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.Linear)): nn.init.xavier_uniform_(layer.weight, 2**.5)
+            if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.Linear)):
+                nn.init.xavier_uniform_(layer.weight, 2**.5)
 
-    def watch(self, clip: Tensor) -> Tensor: # (B, 3, T, H, W) -> (B, T - 1, w, 8, 8)
-        "Features of all difference maps (x_t - x_{t+1})/2."
+    def watch(self, clip: Tensor) -> Tensor:
+        """Features of all difference maps (x_t - x_{t+1})/2.
+
+        clip: (B, 3, T, H, W)
+        returns: (B, T - 1, w, 8, 8)
+        """
         return self.motion_encoder(fold_frames(-differences(clip)/2)).unflatten(0, (len(clip), -1))
 
-    def frame(self, zx: Tensor) -> list[Tensor]: # (B, content)
-        "A frame from a content code alone, at every scale."
+    def frame(self, zx: Tensor) -> list[Tensor]:
+        """A frame from a content code alone, at every scale.
+
+        zx: (B, content)
+        """
         return self.content_decoder(self.content_decoder.code(zx))
 
-    def step(self, before: Tensor, state: tuple | None, zv: Tensor) -> list[Tensor]: # (B, 3, H, W); memory; (B, motion)
-        "The next frame, at every scale."
+    def step(self, before: Tensor, state: tuple | None, zv: Tensor) -> list[Tensor]:
+        """The next frame, at every scale.
+
+        before, state, zv: (B, 3, H, W); memory; (B, motion)
+        """
         h = self.content_decoder.code(self.content_encoder(before).mean)
         return self.content_decoder(h, self.motion_decoder(zv, state, h))
 
 # %% ../../nbs/45_twostreamvan.ipynb #e4141ca9
 class Films(Streams):
     "Films from codes."
-    def video(self, first: Tensor, zv: Tensor, # frame (B, 3, H, W); a code for each further frame, (B, motion, L)
-              real: tuple = (), share: float = 0., # frames and features of maps of a real clip; how often those are shown
-              generator: torch.Generator | None = None) -> tuple[Tensor, list]: # clip of 1 + L frames; all features, (B, L, ...)
-        "Frame after frame, each from the one before and its own motion code."
+    def video(self, first: Tensor, zv: Tensor, real: tuple = (), share: float = 0.,
+              generator: torch.Generator | None = None) -> tuple[Tensor, list]:
+        """Frame after frame, each from the one before and its own motion code.
+
+        first, zv: frame (B, 3, H, W); a code for each further frame, (B, motion, L)
+        real, share: frames and features of maps of a real clip; how often those are shown
+        returns: clip of 1 + L frames; all features, (B, L, ...)
+        """
         made, state, scales = [first], None, []
         for t in range(zv.shape[2]):
             shown = bool(real) and torch.rand((), generator=generator).item() < share
@@ -205,15 +258,23 @@ class Films(Streams):
             made.append(scales[-1][-1])
         return torch.stack(made, 2), [torch.stack(scale, 1) for scale in zip(*scales)]
 
-    def generate(self, n: int, frames: int, generator: torch.Generator | None = None) -> Tensor: # (n, 3, frames, size, size)
-        "As the original: two frames more than asked for, of which the first two are dropped."
+    def generate(self, n: int, frames: int, generator: torch.Generator | None = None) -> Tensor:
+        """As the original: two frames more than asked for, of which the first two are dropped.
+
+        returns: (n, 3, frames, size, size)
+        """
         like = self.content_decoder.code[0].weight
-        zx, zv = noise((n, self.config['content']), like, generator), noise((n, self.config['motion'], frames + 1), like, generator)
+        zx = noise((n, self.config['content']), like, generator)
+        zv = noise((n, self.config['motion'], frames + 1), like, generator)
         return self.video(self.frame(zx)[-1], zv)[0][:, :, 2:].clamp(-1, 1)
 
 # %% ../../nbs/45_twostreamvan.ipynb #26b5dca4
-def ramp(step: int, span: tuple, ends: tuple) -> float: # steps made; first and last step of the change; values
-    "From `ends[0]` to `ends[1]`, in a straight line while `step` crosses `span`."
+def ramp(step: int, span: tuple, ends: tuple) -> float:
+    """From `ends[0]` to `ends[1]`, in a straight line while `step` crosses `span`.
+
+    step: made so far
+    span, ends: first and last step of the change, and the values there
+    """
     part = min(max((step - span[0])/(span[1] - span[0]), 0.), 1.)
     return ends[0] + part*(ends[1] - ends[0])
 
@@ -232,7 +293,8 @@ def content_task(net: Films, clip: Tensor, generator: torch.Generator):
 
 def wanted(net: Films, frames: Tensor) -> list[Tensor]:
     "The content stream's own features of real frames."
-    with torch.no_grad(): return net.frame(net.content_encoder(frames).mean)[:-1]
+    with torch.no_grad():
+        return net.frame(net.content_encoder(frames).mean)[:-1]
 
 # %% ../../nbs/45_twostreamvan.ipynb #ff73e75b
 def frame_task(net: Films, clip: Tensor, generator: torch.Generator):
@@ -242,14 +304,16 @@ def frame_task(net: Films, clip: Tensor, generator: torch.Generator):
     def run(known):
         seen, state = net.watch(clip[:, :, :t + 1]), None
         q = net.motion_encoder.posterior(seen[:, -1])
-        for x in seen[:, :-1].unbind(1): _, state = net.motion_decoder.memory(x, state)
+        for x in seen[:, :-1].unbind(1):
+            _, state = net.motion_decoder.memory(x, state)
         *made, frame = net.step(clip[:, :, t - 1], state, code(q, known, generator))
         return frame, q.kl().mean(), sum(map(mse_loss, made, goal))
     return clip[:, :, t], run
 
 def video_task(net: Films, clip: Tensor, generator: torch.Generator):
     "The clip, from its first frame and all its motion codes."
-    goal, share = wanted(net, fold_frames(clip[:, :, 1:])), ramp(int(net.steps), net.config['schedule'], (1., 0.))
+    goal = wanted(net, fold_frames(clip[:, :, 1:]))
+    share = ramp(int(net.steps), net.config['schedule'], (1., 0.))
     def run(known):
         seen = net.watch(clip)
         q = net.motion_encoder.posterior(seen.flatten(0, 1))
@@ -259,20 +323,30 @@ def video_task(net: Films, clip: Tensor, generator: torch.Generator):
         return video, q.kl().mean(), sum(mse_loss(f.flatten(0, 1), g) for f, g in zip(made, goal))
     return clip, run
 
-TASKS = {'content': (content_task, 'content', 'D_I'), 'frame': (frame_task, 'motion', 'D_I'), 'video': (video_task, 'motion', 'D_V')} # task, stream, judge
+# task, stream, judge
+TASKS = {'content': (content_task, 'content', 'D_I'), 'frame': (frame_task, 'motion', 'D_I'),
+         'video': (video_task, 'motion', 'D_V')}
 
 # %% ../../nbs/45_twostreamvan.ipynb #1a7afca4
-def who_learns(costs: tuple, # a judge's costs: on x, on its reconstruction, on something new
-               margin: float) -> tuple[bool, bool]: # does the decoder, does the judge
-    "Whoever is too far from a cost of 0.68 on the good side waits; if both would, neither does."
+def who_learns(costs: tuple, margin: float) -> tuple[bool, bool]:
+    """Whoever is too far from a cost of 0.68 on the good side waits; if both would, neither does.
+
+    costs: a judge's costs: on x, on its reconstruction, on something new
+    returns: does the decoder, does the judge
+    """
     seen, made = costs[0], (costs[1] + costs[2])/2
-    decoder, judge = max(seen, made) <= .68 + margin, min(seen, made) >= .68 - margin
+    decoder = max(seen, made) <= .68 + margin
+    judge = min(seen, made) >= .68 - margin
     return (decoder, judge) if decoder or judge else (True, True)
 
 # %% ../../nbs/45_twostreamvan.ipynb #b00d8caa
-def learn(net: Films, target: Tensor, run, parts: dict, # of a task; optimizers of encoder, decoder, judge
-          task: str, kl: float, adversarial: float, margin: float): # its name and weights
-    "Yield (optimizer, loss) for encoder, decoder and judge."
+def learn(net: Films, target: Tensor, run, parts: dict, task: str, kl: float, adversarial: float,
+          margin: float):
+    """Yield (optimizer, loss) for encoder, decoder and judge.
+
+    net, target, run, parts: of a task; optimizers of encoder, decoder, judge
+    task, kl, adversarial, margin: its name and weights
+    """
     (enc, dec, d), c = parts, net.config
     judge = getattr(net, d)
     train_only(net, getattr(net, enc))
@@ -283,29 +357,36 @@ def learn(net: Films, target: Tensor, run, parts: dict, # of a task; optimizers 
     costs = real(judge(target)), fake(judge(made.detach())), fake(judge(new.detach()))
     decodes, judges = who_learns([cost.item() for cost in costs], margin)
     train_only(net, getattr(net, dec))
-    error, fooled = mse_loss(made, target), real(judge(made)) + real(judge(new))
-    net.terms |= {f'{name} {task}': value.detach() for name, value in {'MSE': error, 'KL': nats, 'D': sum(costs), 'G': fooled}.items()}
-    if decodes: yield parts[dec], c['mse']*error + c['features']*apart + adversarial*fooled
+    error = mse_loss(made, target)
+    fooled = real(judge(made)) + real(judge(new))
+    net.terms |= {f'{name} {task}': value.detach()
+                  for name, value in {'MSE': error, 'KL': nats, 'D': sum(costs), 'G': fooled}.items()}
+    if decodes:
+        yield parts[dec], c['mse']*error + c['features']*apart + adversarial*fooled
     train_only(net, judge)
-    if judges: yield parts[d], sum(costs)
+    if judges:
+        yield parts[d], sum(costs)
 
 # %% ../../nbs/45_twostreamvan.ipynb #1c018d5f
 class Learner(Films):
     "The original's six optimizers and its choice of tasks."
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {name: self.adam(net, weight_decay=self.config['weight_decay']) for name, net in self.named_children()}
+        return {name: self.adam(net, weight_decay=self.config['weight_decay'])
+                for name, net in self.named_children()}
 
     def choose(self, generator: torch.Generator) -> str:
         "The task of a step."
         c, (a, b) = self.config, torch.rand(2, generator=generator).tolist()
-        if a < c['content_share']: return 'content'
+        if a < c['content_share']:
+            return 'content'
         return 'video' if b < ramp(int(self.steps), (0, c['schedule'][0]), c['video_share']) else 'frame'
 
     def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator):
         "One task: encoder, decoder, judge. InputError where several processes would choose different ones."
         group = torch.distributed
         if group.is_available() and group.is_initialized() and group.get_world_size() > 1:
-            raise InputError('TwoStreamVAN draws a task and skips updates, each process for itself: train it in one')
+            raise InputError('TwoStreamVAN draws a task and skips updates, each process for itself: '
+                             'train it in one')
         task, c, self.terms = self.choose(generator), self.config, {}
         make, stream, judge = TASKS[task]
         adversarial, margin = (c[key][list(TASKS).index(task)] for key in ('adversarial', 'margin'))
@@ -316,10 +397,15 @@ class Learner(Films):
 
 # %% ../../nbs/45_twostreamvan.ipynb #f5734630
 class TwoStreamVAN(Learner):
-    "TwoStreamVAN (Sun et al., WACV 2020), without classes. Clips are (B, 3, T, size, size) in [-1, 1], T = 16, 20, 24, ..."
+    """TwoStreamVAN (Sun et al., WACV 2020), without classes. Clips are (B, 3, T, size, size) in [-1, 1], T =
+    16, 20, 24, ...
+    """
     @torch.no_grad()
-    def encode(self, clip: Tensor) -> Codes: # q.zx (B, content), q.zv (B, motion, T - 1)
-        "Posterior codes of real clips; InputError for a clip of another size, length, range or dtype."
+    def encode(self, clip: Tensor) -> Codes:
+        """Posterior codes of real clips; InputError for a clip of another size, length, range or dtype.
+
+        returns: q.zx (B, content), q.zv (B, motion, T - 1)
+        """
         clip = check_clip(clip, self.config['size']).to(self.content_decoder.code[0].weight)
         seen = self.watch(clip)
         q = self.motion_encoder.posterior(seen.flatten(0, 1))
@@ -327,7 +413,10 @@ class TwoStreamVAN(Learner):
         return Codes(self.content_encoder(clip[:, :, 0]), Gaussian(mean, logvar))
 
     @torch.no_grad()
-    def decode(self, zx: Tensor, zv: Tensor) -> Tensor: # (B, content), (B, motion, L) -> (B, 3, 1 + L, size, size)
+    def decode(self, zx: Tensor, zv: Tensor) -> Tensor:
+        """zx, zv: (B, content), (B, motion, L)
+        returns: (B, 3, 1 + L, size, size)
+        """
         return self.video(self.frame(zx)[-1], zv)[0].clamp(-1, 1)
 
     def reconstruct(self, clip: Tensor) -> Tensor:

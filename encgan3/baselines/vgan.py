@@ -21,8 +21,11 @@ from ..model import train_only
 from ..streams import DOUBLE, KEEP, START
 
 # %% ../../nbs/41_vgan.ipynb #c10b8bc8
-def steps(size: int) -> list[tuple]: # for each layer, (kernel, stride, padding) along time, rows and columns
-    "How a code grows to 16 frames of `size` pixels; InputError for a size that no preset has."
+def steps(size: int) -> list[tuple]:
+    """How a code grows to 16 frames of `size` pixels; InputError for a size that no preset has.
+
+    returns: for each layer, (kernel, stride, padding) along time, rows and columns
+    """
     doublings = modules(size) - 1
     in_time = min(4, doublings)
     time = [(FRAMES//2**in_time, 1, 0)] + [KEEP]*(doublings - in_time) + [DOUBLE]*in_time
@@ -30,26 +33,35 @@ def steps(size: int) -> list[tuple]: # for each layer, (kernel, stride, padding)
     return [(t, s, s) for t, s in zip(time, space)]
 
 # %% ../../nbs/41_vgan.ipynb #3e55fdcf
-def stack(conv: type, widths: list, # layer class; channels before, between and after
-          how: list, # for each layer, (kernel, stride, padding) of each axis
-          norm: Callable, activation: nn.Module, # channels -> normalisation
-          bare: bool = False, bias: bool = True, # no normalisation in the first layer; biases of the convolutions
-         ) -> nn.Sequential:
-    "Convolutions, each with normalisation and activation."
+def stack(conv: type, widths: list, how: list, norm: Callable, activation: nn.Module, bare: bool = False,
+          bias: bool = True) -> nn.Sequential:
+    """Convolutions, each with normalisation and activation.
+
+    conv, widths: layer class; channels before, between and after
+    how: for each layer, (kernel, stride, padding) of each axis
+    norm, activation: channels -> normalisation
+    bare, bias: no normalisation in the first layer; biases of the convolutions
+    """
     layers = []
     for i, (cin, cout, axes) in enumerate(zip(widths, widths[1:], how)):
         layers.append(conv(cin, cout, *zip(*axes), bias=bias))
-        if i or not bare: layers.append(norm(cout))
+        if i or not bare:
+            layers.append(norm(cout))
         layers.append(activation)
     return nn.Sequential(*layers)
 
 # %% ../../nbs/41_vgan.ipynb #bfe31a11
-def initialise(net: nn.Module, weight: Callable, scale: Callable): # each fills the `.weight` of the layer that it is given
-    "First weights of convolutions and linear layers, scales of normalisations; biases 0."
+def initialise(net: nn.Module, weight: Callable, scale: Callable):
+    """First weights of convolutions and linear layers, scales of normalisations; biases 0.
+
+    net, weight, scale: each fills the `.weight` of the layer that it is given
+    """
     for layer in net.modules():
-        if getattr(layer, 'weight', None) is None: continue
+        if getattr(layer, 'weight', None) is None:
+            continue
         (weight if layer.weight.ndim > 1 else scale)(layer)
-        if layer.bias is not None: nn.init.zeros_(layer.bias)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
 
 def normal(mean: float, std: float) -> Callable:
     "For `initialise`: N(mean, std**2)."
@@ -58,7 +70,8 @@ def normal(mean: float, std: float) -> Callable:
 # %% ../../nbs/41_vgan.ipynb #8803b65e
 class TwoStreams(nn.Module):
     "VGAN's generator: codes (B, latent) -> clips (B, 3, 16, size, size), masks (B, 1, 16, size, size)."
-    def __init__(self, size: int = 64, ch: int = 64, latent: int = 100): # pixels of a frame; base width; length of z
+    def __init__(self, size: int = 64, ch: int = 64, latent: int = 100):
+        "size, ch, latent: pixels of a frame; base width; length of z"
         super().__init__()
         up, how = [latent, *widths(size, ch)[-2:0:-1]], steps(size)
         flat = [axes[1:] for axes in how]
@@ -69,16 +82,19 @@ class TwoStreams(nn.Module):
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         features = self.foreground(z[..., None, None, None])
-        m, b = self.mask(features).sigmoid(), self.background(z[..., None, None])[:, :, None]
+        m = self.mask(features).sigmoid()
+        b = self.background(z[..., None, None])[:, :, None]
         return m*self.colour(features).tanh() + (1 - m)*b, m
 
 # %% ../../nbs/41_vgan.ipynb #3176dec7
 class TwoClasses(nn.Sequential):
     "VGAN's discriminator: clips (B, 3, 16, size, size) -> one logit each, (B,); positive means real."
-    def __init__(self, size: int = 64, ch: int = 64): # pixels of a frame; base width
+    def __init__(self, size: int = 64, ch: int = 64):
+        "size, ch: pixels of a frame; base width"
         down, how = widths(size, ch)[:-1], steps(size)[::-1]
         norm = lambda channels: nn.BatchNorm3d(channels, eps=1e-3)
-        super().__init__(*stack(nn.Conv3d, down, how, norm, nn.LeakyReLU(.2), bare=True), nn.Conv3d(down[-1], 2, *zip(*how[-1])))
+        super().__init__(*stack(nn.Conv3d, down, how, norm, nn.LeakyReLU(.2), bare=True),
+                         nn.Conv3d(down[-1], 2, *zip(*how[-1])))
 
     def forward(self, clip: Tensor) -> Tensor:
         a, b = super().forward(clip).flatten(1).unbind(1)
@@ -94,17 +110,22 @@ class OldBaseline(Baseline):
 
     def only_16(self, frames: int):
         "InputError for another number of frames."
-        if frames != FRAMES: raise InputError(f'frames={frames}: {self.method} makes {FRAMES} frames; take MoCoGAN or EncGAN3 for longer clips')
+        if frames != FRAMES:
+            raise InputError(f'frames={frames}: {self.method} makes {FRAMES} frames; '
+                             'take MoCoGAN or EncGAN3 for longer clips')
 
 # %% ../../nbs/41_vgan.ipynb #4b992299
 class VGAN(OldBaseline):
     "VGAN for 16 frames."
-    method, settings = 'VGAN', {'latent': 100, 'sparsity': .1, 'lr': 2e-4, 'beta': .5} # length of z; lambda; Adam
+    # length of z; lambda; Adam
+    method = 'VGAN'
+    settings = {'latent': 100, 'sparsity': .1, 'lr': 2e-4, 'beta': .5}
 
     def __init__(self, **settings):
         super().__init__(**settings)
         size, ch, self.latent = (self.config[name] for name in ('size', 'ch', 'latent'))
-        self.G, self.D = TwoStreams(size, ch, self.latent), TwoClasses(size, ch)
+        self.G = TwoStreams(size, ch, self.latent)
+        self.D = TwoClasses(size, ch)
         initialise(self, normal(0, .01), normal(1, .02))
 
     def optimizers(self): return {'D': self.adam(self.D), 'G': self.adam(self.G)}
@@ -127,8 +148,11 @@ class VGAN(OldBaseline):
         return self.G(self.code(n, generator))[0]
 
 # %% ../../nbs/41_vgan.ipynb #a16396cf
-def touched(model: Baseline, clip: Tensor, generator: torch.Generator) -> list[set]: # for each update, names of parts
-    "Parts of a model that each update of one step changes."
+def touched(model: Baseline, clip: Tensor, generator: torch.Generator) -> list[set]:
+    """Parts of a model that each update of one step changes.
+
+    returns: for each update, names of parts
+    """
     optimizers, seen = model.optimizers(), []
     for optimizer, loss in model.updates(clip, optimizers, generator):
         before = {name: p.detach().clone() for name, p in model.named_parameters()}
