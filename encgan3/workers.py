@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from .baselines.base import size_of
 from .checkpoints import checkpoints
 from .clips import FRAMES, InputError
-from .files import locked
+from .files import locked, sweep
 from .runs import EXPERIMENTS, Run, measure, read_records, training_lock
 from .training import step_generator, stop_asked, train_step
 
@@ -211,6 +211,8 @@ def reproduce(runs: list[Run], out: Path, records: Path, budget: float = math.in
     """
     if workers < 1:
         raise InputError(f'workers={workers}: must be at least 1')
+    for folder in (records, Path(out)/'judges', Path(out)/'judges'/'seen'):
+        sweep(folder) # of what killed workers were writing; train does it for each run
     bars = Bars(workers, quiet)
     with stop_asked():
         if workers == 1:

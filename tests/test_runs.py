@@ -13,7 +13,7 @@ from encgan3 import protocols
 from encgan3.checkpoints import checkpoints
 from encgan3.datasets import prepare, write_standin
 from encgan3.figures import weizmann_takes
-from encgan3.files import is_held
+from encgan3.files import MACHINE, is_held
 from encgan3.protocols import PROTOCOLS
 from encgan3.runs import Run, listing, read_records, training_lock
 from encgan3.workers import reproduce
@@ -116,6 +116,11 @@ def test_killed_at_random_moments_it_loses_nothing_and_measures_nothing_twice(ho
         now = records_of(out)
         assert {name: now[name] for name in kept} == kept, 'a record that was there has changed'
         kept = now
+    dead = subprocess.Popen([sys.executable, '-c', ''])
+    dead.wait()
+    for folder in (out/'records', out/'judges'): # as a worker leaves them that dies while it writes
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder/f'.part-{MACHINE}-{dead.pid}-x.gif').touch()
     assert start(home, out).wait() == 0
     now = records_of(out)
     assert {name: now[name] for name in kept} == kept and measured(out) == unbroken
@@ -159,7 +164,7 @@ def test_a_training_that_is_stopped_says_so_and_goes_on(home):
 def test_a_listing_beside_a_worker_disturbs_nobody(home):
     "Whoever looks takes the lock for a moment; whoever works waits for it, and does not skip the run."
     run = Run('VGAN', str(home/'store'), 5, 'micro', 1, 2, protocol=PROTOCOLS['random'])
-    probing = ('import sys; from encgan3.files import is_held\n'
+    probing = ('import sys; from encgan3.files import MACHINE, is_held\n'
                'print(flush=True)\nwhile True: is_held(sys.argv[1])')
     lock = training_lock(run, home/'seen')
     lock.parent.mkdir(parents=True)
