@@ -7,7 +7,7 @@ __all__ = ['frechet_distance', 'Score', 'inception_score', 'kernel_distance', 'p
            'swap_scores', 'probe', 'bootstrap']
 
 # %% ../nbs/31_metrics.ipynb #59f26b4e
-import warnings
+import math, warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from .clips import InputError, differences
-from .paper import is_from_entropies
+from .clips import differences
+from .errors import InputError
 
 # %% ../nbs/31_metrics.ipynb #e4c2cff7
 def _rows(x, name: str, least: int = 1) -> Tensor:
@@ -106,7 +106,7 @@ def inception_score(probabilities: np.ndarray | Tensor) -> Score:
     p = _probabilities(probabilities, 'probabilities')
     entropy = lambda q: -torch.special.xlogy(q, q).sum(-1) # xlogy: 0 ln 0 = 0
     Hy, Hyx = float(entropy(p.mean(0))), float(entropy(p).mean())
-    return Score(float(is_from_entropies(Hy, Hyx)), Hy, Hyx, p.shape[1])
+    return Score(math.exp(Hy - Hyx), Hy, Hyx, p.shape[1])
 
 # %% ../nbs/31_metrics.ipynb #ac586acb
 def kernel_distance(features_a: np.ndarray | Tensor, features_b: np.ndarray | Tensor) -> float:

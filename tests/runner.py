@@ -19,10 +19,10 @@ def edit(text, edits):
 
 def load_edited(path, edits):
     "Put the edited module where `import` finds it."
-    package, name = importlib.import_module('encgan3'), module_of(path)
-    spec = importlib.util.find_spec(f'encgan3.{name}')
+    spec = importlib.util.find_spec(f'encgan3.{module_of(path)}')
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    setattr(package, name, module)
+    package, _, name = spec.name.rpartition('.')
+    setattr(importlib.import_module(package), name, module)
     exec(compile(edit(Path(spec.origin).read_text(encoding='utf-8'), edits), spec.origin, 'exec'),
          module.__dict__)
 

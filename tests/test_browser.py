@@ -358,9 +358,10 @@ def test_app(page, browser, tmp_path, shot, record_property):
         again.close()
         assert 'Traceback' not in log.read_text()
 
-LARGER = """from encgan3.latents import codes_of, directions_of, film_pairs
+LARGER = """from encgan3.datasets import film_pairs
+from encgan3.editing.latents import codes_of, directions_of
 from encgan3.model import EncGAN3
-from encgan3.sliders import explorer
+from encgan3.ui.sliders import explorer
 model = EncGAN3.from_preset('small').eval()
 clips, facts = film_pairs([('lena', 'pjump'), ('ido', 'wave2')], 64, each=3)
 explorer(model, clips[1::3], ['a', 'b'], directions_of(*codes_of(model, clips), facts))"""
@@ -382,7 +383,7 @@ def test_workbench(page, tmp_path, shot):
     size and rate.
     """
     (tmp_path/'notes.mp4').write_bytes(b'Dear diary')
-    with alone(tmp_path, 'from encgan3.own import workbench\nworkbench()') as (address, log):
+    with alone(tmp_path, 'from encgan3.ui.workbench import workbench\nworkbench()') as (address, log):
         page.goto(address)
         edit = page.get_by_role('button', name='edit', exact=True)
         edit.click()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from encgan3.checkpoints import checkpoints, pack
+from encgan3.engine.checkpoints import checkpoints, pack
 from encgan3.training import train
 
 

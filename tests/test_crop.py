@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from encgan3.crop import FIXED, crop_box, cut_out, follow, outline, passes
-from encgan3.datasets import SEQUENCES, ClipStore, decode_video, prepare, write_standin, write_video
-from encgan3.figures import kth_takes, weizmann_takes
-from encgan3.protocols import fits
+from encgan3.data.crop import FIXED, crop_box, cut_out, follow, outline, passes
+from encgan3.data.sources import SEQUENCES
+from encgan3.data.store import ClipStore
+from encgan3.data.video import decode_video, write_video
+from encgan3.datasets import prepare
+from encgan3.evaluation.protocols import fits
+from encgan3.standins.figures import kth_takes, weizmann_takes
+from encgan3.standins.films import write_standin
 from real import real_data
 
 pytest.importorskip('av')

@@ -9,6 +9,7 @@ import pickle
 import threading
 import zipfile
 from fractions import Fraction
+from pathlib import PurePath
 
 import numpy as np
 import pytest
@@ -16,13 +17,17 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from encgan3 import datasets, strips
-from encgan3.clips import InputError
-from encgan3.datasets import (ClipStore, decode_video, download, each, prepare, read_sequences, read_video,
-                              unpack,
-                              write_sequences, write_standin, write_video)
-from encgan3.files import replacing
-from encgan3.strips import read_mask, read_strip, unpack_masks
+from encgan3 import datasets
+from encgan3.data import sources, store as store_module, strips, video as video_module
+from encgan3.data.sources import SOURCES, WEIZMANN, download, read_sequences, unpack
+from encgan3.data.store import ClipStore, each
+from encgan3.data.strips import read_mask, read_strip, unpack_masks
+from encgan3.data.video import decode_video, read_video, write_video
+from encgan3.datasets import prepare
+from encgan3.engine.files import replacing
+from encgan3.errors import InputError
+from encgan3.standins.figures import weizmann_takes
+from encgan3.standins.films import NOTE, STANDINS, write_sequences, write_standin
 from real import real_data
 
 av = pytest.importorskip('av')
@@ -135,13 +140,13 @@ def test_flipped_bytes(tmp_path, good, suffix, seed):
 
 def test_decoder_gives_up_midway(tmp_path, good, monkeypatch):
     "What was read before an error is kept, with the error."
-    whole = datasets._upright
+    whole = video_module._upright
     def broken(*args):
         for n, frame in enumerate(whole(*args)):
             if n == 33:
                 raise av.error.InvalidDataError(1, 'bad\nblock')
             yield frame
-    monkeypatch.setattr(datasets, '_upright', broken)
+    monkeypatch.setattr(video_module, '_upright', broken)
     video = decode_video(good['.mp4'])
     assert len(video.frames) == 33 and video.problem == 'declares 40 frames, 33 decode, then: bad block'
     with pytest.warns(UserWarning, match='33 decode'):
@@ -311,7 +316,7 @@ def test_sequences(tmp_path):
     assert len(s.index['quarantine']) == 2 and all('d4' in q['file'] for q in s.index['quarantine'])
 
 def test_sequence_list_round_trip(tmp_path):
-    takes = datasets.STANDINS['kth-s'].takes()[:7]
+    takes = STANDINS['kth-s'].takes()[:7]
     write_sequences(tmp_path/'list.txt', takes)
     back = read_sequences(tmp_path/'list.txt')
     assert len(back) == 600 and sum(map(bool, back.values())) == 7
@@ -553,13 +558,13 @@ def test_download(tmp_path, monkeypatch, good):
     "From a server of our own: what is there, what is not, and a page instead of an archive."
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args): pass
-    for a in datasets.WEIZMANN['action']:
+    for a in WEIZMANN['action']:
         zipped(tmp_path/f'{a}.zip', {f'ido_{a}.avi': good['.avi'].read_bytes()})
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0),
                                              functools.partial(Quiet, directory=str(tmp_path)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f'http://127.0.0.1:{server.server_port}/'
-    monkeypatch.setattr(datasets, 'DOWNLOADS',
+    monkeypatch.setattr(sources, 'DOWNLOADS',
                         {'weizmann': (url + '{}.zip', []), 'kth': (url + 'none/{}.zip', [])})
     try:
         assert len(download('weizmann', tmp_path/'w')) == 10 and len(os.listdir(tmp_path/'w')) == 10
@@ -579,9 +584,9 @@ def test_download(tmp_path, monkeypatch, good):
 
 def test_standin_is_labelled_and_kept_up_to_date(tmp_path):
     "Drawings stay labelled under another name, and are drawn anew when the drawing code has changed."
-    takes = datasets.figures.weizmann_takes(['ira'], ['jump'])
+    takes = weizmann_takes(['ira'], ['jump'])
     folder = write_standin('weizmann-s', tmp_path/'in', takes, progress=False)
-    film, note = folder/takes[0].file, folder/datasets.NOTE
+    film, note = folder/takes[0].file, folder/NOTE
     assert prepare('weizmann', folder, tmp_path/'store', size=16, progress=False).record()['stand_in']
     film.write_bytes(b'kept')
     write_standin('weizmann-s', folder, takes, progress=False)
@@ -592,16 +597,16 @@ def test_standin_is_labelled_and_kept_up_to_date(tmp_path):
     with pytest.raises(InputError):
         write_standin('weizmann', folder)
 
-@pytest.mark.parametrize('name', datasets.STANDINS)
+@pytest.mark.parametrize('name', STANDINS)
 def test_standins_prepare(tmp_path, name):
     "Each stand-in goes all the way, and all of its names are understood."
-    spec = datasets.SOURCES[datasets.STANDINS[name].source]
-    for t in datasets.STANDINS[name].takes():
-        found = spec.factors(datasets.Path(t.file))
+    spec = SOURCES[STANDINS[name].source]
+    for t in STANDINS[name].takes():
+        found = spec.factors(PurePath(t.file))
         assert found and {f: t.factors[f] for f in found} == found
     s = prepare(name, store=tmp_path/'store', size=16, limit=1, progress=False)
     assert s.record()['stand_in'] and s.record()['dataset'] == name and len(s) > 0
-    assert s.videos[0]['factors'].items() >= spec.factors(datasets.Path(s.videos[0]['file'])).items()
+    assert s.videos[0]['factors'].items() >= spec.factors(PurePath(s.videos[0]['file'])).items()
 
 # writing
 
@@ -623,11 +628,12 @@ def test_codec_failure_leaves_nothing(tmp_path, monkeypatch):
         write_video(tmp_path/'v.mp4', movie(3))
     assert os.listdir(tmp_path) == []
 
-@pytest.mark.parametrize('where', ['cut_out', 'count_table', 'fill'])
+@pytest.mark.parametrize('where', [(store_module, 'cut_out'), (datasets, 'count_table'), (datasets, 'fill')],
+                         ids=lambda where: where[1])
 def test_store_whole_or_not_at_all(store, tmp_path, monkeypatch, where):
     "An exception on the way leaves the old store as it was, and no scraps."
     before = store.sha256, sorted(os.listdir(tmp_path))
-    monkeypatch.setattr(datasets, where, lambda *a, **k: 1/0)
+    monkeypatch.setattr(where[0], where[1], lambda *a, **k: 1/0)
     with pytest.raises(ZeroDivisionError):
         build(tmp_path/'in', tmp_path/'store', crop='whole')
     with pytest.raises(ZeroDivisionError):

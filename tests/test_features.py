@@ -9,13 +9,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from encgan3 import features
-from encgan3.clips import InputError
-from encgan3.datasets import ClipStore, prepare, sha256_of
-from encgan3.features import (AMOUNTS, RandomNetwork, ResNeXt101, TimeSplit, accuracies, draw, held_out,
-                              load_classifier, load_weights, read_weights,
-                              resnext_network, torchvision_network, train_classifier, windows)
-from encgan3.protocols import judge_of
+from encgan3.data.store import ClipStore
+from encgan3.datasets import prepare
+from encgan3.engine.files import sha256_of
+from encgan3.errors import InputError
+from encgan3.evaluation import pretrained
+from encgan3.evaluation.classifier import (AMOUNTS, TimeSplit, accuracies, draw, held_out, load_classifier,
+                                           train_classifier, windows)
+from encgan3.evaluation.networks import RandomNetwork
+from encgan3.evaluation.pretrained import (ResNeXt101, load_weights, read_weights, resnext_network,
+                                           torchvision_network)
+from encgan3.evaluation.protocols import judge_of
 from real import real_data
 
 def net(): return nn.Sequential(nn.Conv3d(3, 4, 2), nn.BatchNorm3d(4), nn.Flatten(), nn.Linear(4, 5))
@@ -105,7 +109,7 @@ def test_another_network(tmp_path):
         assert not torch.equal(mine[0].weight, state['0.weight']), 'copied before it was checked'
 
 def test_only_one_place_opens_pickles():
-    source = open(features.__file__, encoding='utf-8').read()
+    source = open(pretrained.__file__, encoding='utf-8').read()
     assert source.count('torch.load(') == 1 and source.count('weights_only=True)') == 1
 
 # networks
@@ -138,7 +142,7 @@ def test_torchvision_weights_of_your_own(tmp_path):
 
 def test_resnext_loads_its_file(tmp_path, monkeypatch):
     "Shallow, so that the file is small; the layout is the whole network's."
-    monkeypatch.setattr(features, 'ResNeXt101', lambda: ResNeXt101(400, (1, 1, 1, 1)))
+    monkeypatch.setattr(pretrained, 'ResNeXt101', lambda: ResNeXt101(400, (1, 1, 1, 1)))
     torch.manual_seed(0)
     a = ResNeXt101(400, (1, 1, 1, 1))
     torch.save({'arch': 'resnext-101',

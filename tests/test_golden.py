@@ -22,7 +22,7 @@ def differences(found: dict, stored: dict, where: str = '') -> list[str]:
             if not abs(a - b) <= TOLERANCE*max(1, abs(b))]
 
 def test_all_methods_have_numbers():
-    from encgan3.runs import METHODS
+    from encgan3.campaign.runs import METHODS
     assert (set(STORED['numbers']) == set(golden.cases())
             and {name.split()[0] for name in golden.cases()} == {'EncGAN3', *METHODS})
     assert all(len(reason.split()) > 2 for reason in STORED['reasons'])

@@ -15,10 +15,9 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import poly_mmd
 
-from encgan3.clips import InputError
+from encgan3.errors import InputError
 from encgan3.metrics import (bootstrap, frechet_distance, inception_score, kernel_distance,
-                             motion_correlation,
-                             precision_recall, probe, ssim, swap_scores)
+                             motion_correlation, precision_recall, probe, ssim, swap_scores)
 
 pytestmark = pytest.mark.filterwarnings('ignore:N = ')
 SIZES = [(40, 30, 12), (200, 150, 12), (16, 24, 40), (2, 3, 7)] # N, M, d: even few rows of many features

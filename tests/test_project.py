@@ -72,7 +72,7 @@ def test_nothing_that_runs_what_it_reads(path):
             continue
         allowed = {k.arg: getattr(k.value, 'value', True) for k in node.keywords}
         # networks that others publish as .pth
-        tensors_only = (path.stem == 'features' and dotted(node.func) == 'torch.load'
+        tensors_only = (path.stem == 'pretrained' and dotted(node.func) == 'torch.load'
                         and allowed.get('weights_only') is True)
         assert tensors_only or dotted(node.func) not in FORBIDDEN, f'{at}: calls {dotted(node.func)}'
         assert not allowed.get('allow_pickle') and not allowed.get('shell'), f'{at}: allows pickle or a shell'

@@ -7,11 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from encgan3.checkpoints import checkpoints, pack, read_log
-from encgan3.clips import InputError
-from encgan3.files import MACHINE
+from encgan3.campaign.runs import METHODS
+from encgan3.engine.checkpoints import checkpoints, pack, read_log
+from encgan3.engine.files import MACHINE
+from encgan3.errors import InputError
 from encgan3.model import EncGAN3
-from encgan3.runs import METHODS
 from encgan3.training import train
 
 class Noise:

@@ -9,14 +9,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from encgan3 import protocols
-from encgan3.checkpoints import checkpoints
-from encgan3.datasets import prepare, write_standin
-from encgan3.figures import weizmann_takes
-from encgan3.files import MACHINE, is_held
-from encgan3.protocols import PROTOCOLS
-from encgan3.runs import Run, listing, read_records, training_lock
-from encgan3.workers import reproduce
+from encgan3.campaign.runs import Run, listing, read_records, training_lock
+from encgan3.campaign.workers import reproduce
+from encgan3.datasets import prepare
+from encgan3.engine.checkpoints import checkpoints
+from encgan3.engine.files import MACHINE, is_held
+from encgan3.evaluation import protocols
+from encgan3.evaluation.protocols import PROTOCOLS
+from encgan3.standins.figures import weizmann_takes
+from encgan3.standins.films import write_standin
 
 KILLS = int(os.environ.get('ENCGAN3_KILLS', 3))
 QUEUE = '''
@@ -24,9 +25,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from encgan3 import runs as module
-from encgan3.protocols import PROTOCOLS
-from encgan3.workers import reproduce
+from encgan3.campaign import runs as module
+from encgan3.evaluation.protocols import PROTOCOLS
+from encgan3.campaign.workers import reproduce
 
 store, out = sys.argv[1:3]
 module.milestones = lambda steps, batch: [2, 4, steps] # more points than such short runs have
@@ -164,7 +165,7 @@ def test_a_training_that_is_stopped_says_so_and_goes_on(home):
 def test_a_listing_beside_a_worker_disturbs_nobody(home):
     "Whoever looks takes the lock for a moment; whoever works waits for it, and does not skip the run."
     run = Run('VGAN', str(home/'store'), 5, 'micro', 1, 2, protocol=PROTOCOLS['random'])
-    probing = ('import sys; from encgan3.files import MACHINE, is_held\n'
+    probing = ('import sys; from encgan3.engine.files import MACHINE, is_held\n'
                'print(flush=True)\nwhile True: is_held(sys.argv[1])')
     lock = training_lock(run, home/'seen')
     lock.parent.mkdir(parents=True)

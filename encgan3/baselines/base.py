@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..clips import FRAMES, InputError
-from ..model import PRESETS, find, load_strictly, read_model
+from ..clips import FRAMES
+from ..engine.weights import find, load_strictly, read_model
+from ..errors import InputError
+from ..settings import PRESETS
 
 # %% ../../nbs/40_baselines.ipynb #9600927d
 def size_of(preset: str) -> dict:

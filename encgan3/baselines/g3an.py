@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from .base import Baseline
-from ..clips import FRAMES, InputError
+from ..clips import FRAMES
 from ..discriminators import FrameDiscriminator, VideoDiscriminator
+from ..errors import InputError
 from ..generator import Generator
 from ..losses import fake, real
 from ..model import Networks, judge, train_only

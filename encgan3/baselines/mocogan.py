@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, cat, nn
 
 from .vgan import OldBaseline, initialise, stack, steps
-from ..clips import FRAMES, InputError
+from ..clips import FRAMES
 from ..discriminators import pick_frames, widths
 from ..encoder import noise
+from ..errors import InputError
 from ..losses import fake, real
 from ..model import train_only
 from ..streams import DOUBLE, START, fold_frames, unfold_frames

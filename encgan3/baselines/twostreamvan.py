@@ -14,9 +14,10 @@ from torch.nn.functional import mse_loss, pad
 
 from .mocogan import clip_judge, patch_judge
 from .vgan import OldBaseline
-from ..clips import InputError, check_clip, differences
+from ..clips import check_clip, differences
 from ..discriminators import pick_frames
 from ..encoder import Gaussian, noise
+from ..errors import InputError
 from ..generator import modules
 from ..losses import fake, real
 from ..model import Codes, train_only

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from .base import Baseline
-from ..clips import FRAMES, InputError
+from ..clips import FRAMES
 from ..discriminators import widths
 from ..encoder import noise
+from ..errors import InputError
 from ..generator import modules
 from ..losses import fake, real
 from ..model import train_only
