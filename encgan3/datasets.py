@@ -21,8 +21,9 @@ from torch import Tensor
 from .clips import FRAMES, span
 from .data.crop import FIXED, crop_box, full_name
 from .data.sources import SEQUENCES, SOURCES, Source, read_sequences
-from .data.store import ClipStore, cut_video, each, fill
+from .data.store import ClipStore, cut_video, fill
 from .engine.files import passing, sha256_of, sweep
+from .engine.processes import each
 from .errors import InputError
 from .standins.figures import weizmann_takes
 from .standins.films import NOTE, STANDINS, write_standin

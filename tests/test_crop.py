@@ -13,7 +13,7 @@ from encgan3.data.sources import SEQUENCES
 from encgan3.data.store import ClipStore
 from encgan3.data.video import decode_video, write_video
 from encgan3.datasets import prepare
-from encgan3.evaluation.protocols import fits
+from encgan3.evaluation.measure import fits
 from encgan3.standins.figures import kth_takes, weizmann_takes
 from encgan3.standins.films import write_standin
 from real import real_data

@@ -20,7 +20,8 @@ from scipy.io import savemat
 from encgan3 import datasets
 from encgan3.data import sources, store as store_module, strips, video as video_module
 from encgan3.data.sources import SOURCES, WEIZMANN, download, read_sequences, unpack
-from encgan3.data.store import ClipStore, each
+from encgan3.data.store import ClipStore
+from encgan3.engine.processes import each
 from encgan3.data.strips import read_mask, read_strip, unpack_masks
 from encgan3.data.video import decode_video, read_video, write_video
 from encgan3.datasets import prepare

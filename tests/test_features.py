@@ -19,7 +19,7 @@ from encgan3.evaluation.classifier import (AMOUNTS, TimeSplit, accuracies, draw,
 from encgan3.evaluation.networks import RandomNetwork
 from encgan3.evaluation.pretrained import (ResNeXt101, load_weights, read_weights, resnext_network,
                                            torchvision_network)
-from encgan3.evaluation.protocols import judge_of
+from encgan3.evaluation.measure import judge_of
 from real import real_data
 
 def net(): return nn.Sequential(nn.Conv3d(3, 4, 2), nn.BatchNorm3d(4), nn.Flatten(), nn.Linear(4, 5))

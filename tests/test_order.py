@@ -37,9 +37,10 @@ def used_by():
         code = (root/LIB/(name.replace('.', '/') + '.py')).read_text(encoding='utf-8')
         found = set()
         for node in ast.walk(ast.parse(code)):
-            if isinstance(node, ast.ImportFrom) and node.level:
+            if isinstance(node, ast.ImportFrom) and (node.level or (node.module or '').startswith(LIB)):
                 above = package if node.level == 1 else ''
-                place = f'{above}.{node.module or ""}'.strip('.')
+                inside = (node.module or '').removeprefix(LIB) if not node.level else node.module or ''
+                place = f'{above}.{inside}'.strip('.')
                 found |= {whole if (whole := f'{place}.{a.name}'.strip('.')) in MODULES else place
                           for a in node.names}
         graph[name] = found - {name}

@@ -14,7 +14,7 @@ from encgan3.campaign.workers import reproduce
 from encgan3.datasets import prepare
 from encgan3.engine.checkpoints import checkpoints
 from encgan3.engine.files import MACHINE, is_held
-from encgan3.evaluation import protocols
+from encgan3.evaluation import measure
 from encgan3.evaluation.protocols import PROTOCOLS
 from encgan3.standins.figures import weizmann_takes
 from encgan3.standins.films import write_standin
@@ -179,11 +179,11 @@ def test_a_listing_beside_a_worker_disturbs_nobody(home):
                                               home/'seen').state) == {'measured'})
 
 def test_two_callers_train_one_classifier(home, monkeypatch):
-    calls, real = [], protocols.train_classifier
-    monkeypatch.setattr(protocols, 'train_classifier', lambda *args, **how: calls.append(args)
+    calls, real = [], measure.train_classifier
+    monkeypatch.setattr(measure, 'train_classifier', lambda *args, **how: calls.append(args)
                         or real(*args, **how))
     with ThreadPoolExecutor(2) as pool:
-        judges = [pool.submit(protocols.judge_of, home/'store', home/'judges', True, steps=2, batch=4)
+        judges = [pool.submit(measure.judge_of, home/'store', home/'judges', True, steps=2, batch=4)
                   for _ in range(2)]
         records = [judge.result().record() for judge in judges]
     assert len(calls) == 1 and records[0] == records[1]

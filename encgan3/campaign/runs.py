@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'EXPERIMENTS', 'ROWS', 'BUDGETS', 'TABLE1_ALONE', 'CAMPAIGN', 'FORMAT', 'SHOWN', 'load_model', 'data_key',
-           'Run', 'queue', 'tables_of', 'campaign', 'read_records', 'training_lock', 'listing', 'store_of',
-           'code_version', 'commit', 'gates', 'hardware', 'milestones', 'curve_file', 'measured_point', 'condensed',
-           'measure', 'write_record']
+           'Run', 'queue', 'campaign', 'read_records', 'training_lock', 'listing', 'store_of', 'code_version', 'commit',
+           'gates', 'hardware', 'milestones', 'curve_file', 'measured_point', 'condensed', 'measure', 'write_record']
 
 # %% ../../nbs/50_runs.ipynb #f83f6f30
 import hashlib, itertools, json, math, platform, re, subprocess, time
@@ -32,7 +31,8 @@ from ..engine.files import is_held, locked, replacing
 from ..engine.stopping import stop_asked
 from ..engine.weights import find
 from ..errors import InputError
-from ..evaluation.protocols import PROTOCOLS, Protocol, evaluate, network_of
+from ..evaluation.measure import evaluate, network_of
+from ..evaluation.protocols import PROTOCOLS, Protocol
 from ..model import EncGAN3
 from ..settings import PRESETS
 from ..show import save
@@ -148,12 +148,6 @@ def queue(tables: list[int], data: list[str], seeds: int = 1, preset: str = 'tin
     budget, batch = BUDGETS[preset]
     return [Run(e, d, seed, preset, steps or budget, batch, **how)
             for seed in range(seeds) for d in data for e in EXPERIMENTS if e in needed]
-
-def tables_of(words: list[str]) -> list[int]:
-    "['table1', 'table3'] -> [1, 3]; InputError for anything else."
-    if wrong := [w for w in words if w not in {f'table{n}' for n in ROWS}]:
-        raise InputError(f'{wrong[0]}: take table1, table2, table3, table4, or campaign alone')
-    return [int(w[-1]) for w in words]
 
 # %% ../../nbs/50_runs.ipynb #fb0edd22
 TABLE1_ALONE = ['EncGAN3', 'G3AN', 'MoCoGAN', 'VGAN', 'TGAN']

@@ -4,20 +4,21 @@
 
 # %% auto #0
 __all__ = ['SIDE', 'MOST_BYTES', 'MOST_PIXELS', 'VIDEOS', 'PICTURES', 'RATE', 'Box', 'boxes_of', 'outlined', 'rate_of',
-           'read_picture', 'Footage', 'opened', 'Plan', 'plan_of', 'joined', 'windows_of', 'through', 'rim', 'pasted',
-           'gif_rate', 'write_film']
+           'read_picture', 'Footage', 'opened', 'Plan', 'plan_of', 'joined', 'windows_of', 'through', 'handed',
+           'middle_clip', 'rim', 'pasted', 'gif_rate', 'write_film']
 
 # %% ../../nbs/87_footage.ipynb #7096ecd1
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Callable, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 from torch import Tensor, cat
 
-from ..clips import FRAMES, span, to_clip, to_frames, window_starts
+from ..clips import FRAMES, span, to_clip, to_frames, window, window_starts
 from ..data.crop import crop_box, cut_out
 from ..data.video import SAFE, decode_video, write_video
 from ..engine.files import replacing
@@ -215,6 +216,36 @@ def through(footage: Footage, process: Callable, size: int, stride: int | None =
     """
     plan = plan_of(len(footage.frames), footage.fps, stride, footage.name)
     return joined(cat([process(clips) for clips in windows_of(footage, plan, size).split(16)]), plan, blend)
+
+# %% ../../nbs/87_footage.ipynb #71e8d677
+def handed(name: str, data: bytes, box: Box | str | None = None) -> Footage:
+    """A file that someone handed over; InputError says what is wrong with it, under the name that they know.
+
+    name: of the file, its suffix tells what it is
+    box: see boxes_of
+    """
+    name = Path(name.replace('\\', '/')).name or 'file'
+    with TemporaryDirectory() as here, warnings.catch_warnings():
+        warnings.simplefilter('ignore') # Footage.problem tells
+        file = Path(here)/f'video{Path(name).suffix[:9]}'
+        file.write_bytes(data)
+        try:
+            return opened(file, box)._replace(name=name)
+        except InputError as e:
+            raise InputError(str(e).replace(str(file), name)) from None
+
+def middle_clip(footage: Footage, size: int) -> Tensor:
+    """One clip for a whole video: its middle, or a picture standing still; InputError if it is too short.
+
+    size: of the clip's frames, pixels
+    returns: (1, 3, 16, size, size) in [-1, 1]
+    """
+    squares = cut_out(footage.frames, footage.boxes, size)
+    if len(squares) == 1:
+        return to_clip(squares).expand(-1, -1, FRAMES, -1, -1)
+    plan = plan_of(len(squares), footage.fps, None, footage.name)
+    start = (len(squares) - span(FRAMES, plan.stride))//2
+    return to_clip(window(squares, start, FRAMES, plan.stride))
 
 # %% ../../nbs/87_footage.ipynb #03f0ba9a
 def rim(height: int, width: int, soft: float) -> np.ndarray:

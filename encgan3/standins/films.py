@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Callable, Iterable, NamedTuple
 
 from ..data.sources import KTH, SEQUENCES
-from ..data.store import each
 from ..data.video import write_video
 from ..engine.files import replacing, sha256_of
+from ..engine.processes import each
 from ..errors import InputError
 from . import faces, figures
 from .synthetic import Take
