@@ -185,7 +185,7 @@ def save_model(runs: list[Path],
 # %% ../nbs/91_cli.ipynb #041f5758
 @app.command()
 def evaluate(model: str, data: Path = typer.Option(..., help='clip store made by prepare'),
-             protocol: str = typer.Option('judge', help=', '.join(PROTOCOLS)),
+             protocol: str = typer.Option('classifier', help=', '.join(PROTOCOLS)),
              clips: Optional[int] = typer.Option(None,
                                                  help='generated clips, in place of the protocol\'s number'),
              out: Path = typer.Option(Path('evaluation.json'),
@@ -202,8 +202,9 @@ def evaluate(model: str, data: Path = typer.Option(..., help='clip store made by
     from encgan3.evaluation.measure import check_size, evaluate as measure_model, network_of
     net = load_model(model)
     check_size(net, data)
-    network = network_of(chosen, data, out.parent/'judges', as_json)
-    found = {'model': model} | measure_model(net, data, network, chosen, as_json, out.parent/'judges'/'seen')
+    kept = out.parent/'classifiers'
+    network = network_of(chosen, data, kept, as_json)
+    found = {'model': model} | measure_model(net, data, network, chosen, as_json, kept/'seen')
     with replacing(out) as file:
         file.write_text(json.dumps(found, indent=1))
     typer.echo(json.dumps(found, indent=1) if as_json else table_of(found) + f'\n{out}: the whole record')
@@ -231,7 +232,7 @@ def reproduce(tables: list[str] = typer.Argument(help='table1 table2 table3 tabl
               budget: Optional[str] = typer.Option(None,
                                                    help='stop after this time, such as 90s, 9m, 2h; '
                                                         'the next call goes on'),
-              protocol: str = typer.Option('judge', help='of the evaluation: ' + ', '.join(PROTOCOLS)),
+              protocol: str = typer.Option('classifier', help='of the evaluation: ' + ', '.join(PROTOCOLS)),
               out: Path = typer.Option(Path('reproduce'), help='folder of the queue'),
               records: Optional[Path] = typer.Option(None,
                                                      help='folder of the records, such as nbs/results; '

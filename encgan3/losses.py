@@ -77,8 +77,8 @@ def generator_loss(clip: Tensor, rebuilt: Tensor, frames: tuple[Tensor, Tensor],
 def discriminator_loss(x: Tensor, rebuilt: Tensor, new: Tensor) -> Tensor:
     """Eq. 3 for D_I on frames, Eq. 4 for D_V on clips.
 
-    x, rebuilt, new: logits of one judge, (B,) each
-    returns: scalar, to be minimised by that judge
+    x, rebuilt, new: logits of one discriminator, (B,) each
+    returns: scalar, to be minimised by that discriminator
     """
     return real(x) + fake(rebuilt) + fake(new)
 

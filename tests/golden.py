@@ -20,9 +20,8 @@ def cases() -> dict: # name -> untrained model
     from encgan3.baselines.vgan import VGAN
     from encgan3.model import EncGAN3
     codes = dict(content=6, motion=3)
-    enc = lambda **settings: lambda: EncGAN3.from_preset('micro', seed=1,
-                                                         **dict(ch=2, encoder_ch=3, judge_ch=2) | codes
-                                                         | settings)
+    widths = dict(ch=2, encoder_ch=3, discriminator_ch=2)
+    enc = lambda **settings: lambda: EncGAN3.from_preset('micro', seed=1, **widths | codes | settings)
     g3an = lambda **settings: lambda: G3AN.from_preset('micro', seed=1, **dict(ch=2) | codes | settings)
     streams = lambda **settings: lambda: TwoStreamVAN.from_preset('micro', seed=1, ch=4, content=6, motion=3,
             schedule=(2, 4), **settings)

@@ -162,8 +162,8 @@ def test_standins_keep_their_squares(tmp_path):
     film = decode_video(folder/usual.videos[0]['file']).frames
     assert (cut_out(film, crop_box(film, FIXED), 16) == usual.array[:len(film)]).all()
 
-def test_old_judges_still_fit(tmp_path):
-    """A plain mover in an old record, of a judge or of a store, is a square of 0.92.
+def test_old_classifiers_still_fit(tmp_path):
+    """A plain mover in an old record, of a classifier or of a store, is a square of 0.92.
 
     A zoomed store is another thing.
     """
@@ -171,15 +171,15 @@ def test_old_judges_still_fit(tmp_path):
                            progress=False)
     now, zoomed = (prepare('weizmann', folder, tmp_path/str(how), size=16, crop=how, workers=0,
                            progress=False) for how in (None, 'mover'))
-    judge = tmp_path/'judge'
-    judge.mkdir()
-    (judge/'config.json').write_text(json.dumps(dict(classes=[v['factors'] for v in now.videos])))
-    record = lambda crop: (judge/'record.json').write_text(json.dumps(dict(data=now.record()
+    classifier = tmp_path/'classifier'
+    classifier.mkdir()
+    (classifier/'config.json').write_text(json.dumps(dict(classes=[v['factors'] for v in now.videos])))
+    record = lambda crop: (classifier/'record.json').write_text(json.dumps(dict(data=now.record()
             | dict(crop=crop))))
     record('mover')
-    assert fits(judge, now) and not fits(judge, zoomed)
+    assert fits(classifier, now) and not fits(classifier, zoomed)
     old = json.loads((now.folder/'index.json').read_text()) | dict(crop='mover')
     (now.folder/'index.json').write_text(json.dumps(old))
-    assert fits(judge, ClipStore(now.folder, None))
+    assert fits(classifier, ClipStore(now.folder, None))
     record('mover:zoom')
-    assert fits(judge, zoomed) and not fits(judge, now)
+    assert fits(classifier, zoomed) and not fits(classifier, now)

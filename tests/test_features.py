@@ -19,7 +19,7 @@ from encgan3.evaluation.classifier import (AMOUNTS, TimeSplit, accuracies, draw,
 from encgan3.evaluation.networks import RandomNetwork
 from encgan3.evaluation.pretrained import (ResNeXt101, load_weights, read_weights, resnext_network,
                                            torchvision_network)
-from encgan3.evaluation.measure import judge_of
+from encgan3.evaluation.measure import classifier_of
 from real import real_data
 
 def net(): return nn.Sequential(nn.Conv3d(3, 4, 2), nn.BatchNorm3d(4), nn.Flatten(), nn.Linear(4, 5))
@@ -184,7 +184,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def trained(store, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('judge')/'judge'
+    folder = tmp_path_factory.mktemp('classifier')/'classifier'
     return folder, train_classifier(store, ('subject', 'action'), folder, steps=3, batch=4, ch=2, quiet=True)
 
 def test_split_uses_every_video(store):
@@ -261,20 +261,20 @@ def test_held_out_pairs(store, tmp_path):
                    pairs=True)
     assert 'nothing held out' in said and not (tmp_path/'y').exists()
 
-def test_judge_of_the_strips(tmp_path):
+def test_classifier_of_the_strips(tmp_path):
     """The shipped one is found for a store that is prepared anew, is as right as its record says, and has
     seen no mirror image of what it is measured on.
     """
     store = prepare('weizmann-strips', real_data('weizmann-strips'), tmp_path/'store', size=32, workers=0,
                     progress=False)
-    judge = judge_of(store.folder, tmp_path/'judges', True)
-    assert judge.weights == 'judge-weizmann-strips-32' and not (tmp_path/'judges').exists()
+    classifier = classifier_of(store.folder, tmp_path/'classifiers', True)
+    assert classifier.weights == 'classifier-weizmann-strips-32' and not (tmp_path/'classifiers').exists()
     split = TimeSplit(store, ('subject', 'action'))
     clips, labels = held_out(split, None)
-    found = accuracies(judge(clips)[1], labels, judge.classes)
-    said = judge.record()['accuracy on held-out windows']['as they are']
+    found = accuracies(classifier(clips)[1], labels, classifier.classes)
+    said = classifier.record()['accuracy on held-out windows']['as they are']
     assert (found['class'] >= .95 and all(abs(found[k] - said[k]) < .02 for k in said)
-            and judge.record()['accuracy on held-out pairs']['windows'] == 40)
+            and classifier.record()['accuracy on held-out pairs']['windows'] == 40)
     part = {(k, name): store.array[(a := split.firsts[name][k]):a + split.lengths[name][k]] for k in range(72)
             for name in ('train', 'test')}
     for k in range(0, 72, 2):

@@ -13,7 +13,7 @@ COMMIT = 'c'*40
 PUSH = """
 import torch
 from encgan3.model import EncGAN3
-model = EncGAN3.from_preset('tiny', ch=4, encoder_ch=2, judge_ch=2, motion=3)
+model = EncGAN3.from_preset('tiny', ch=4, encoder_ch=2, discriminator_ch=2, motion=3)
 model.push_to_hub('me/mine', commit_message='first')
 again = EncGAN3.from_pretrained('me/mine')
 assert again.config == model.config

@@ -22,7 +22,7 @@ class Noise:
         return (torch.stack([torch.rand(3, 16, 32, 32, generator=torch.Generator().manual_seed(i))
                              for i in indices.tolist()])*2 - 1)
 
-SMALL = dict(size=32, ch=4, encoder_ch=4, judge_ch=4)
+SMALL = dict(size=32, ch=4, encoder_ch=4, discriminator_ch=4)
 OPTIONS = {
     'as printed': {},
     'no F-SA, squared errors, changes': dict(attention=False, norm=2, change=100.),

@@ -119,7 +119,7 @@ def test_killed_at_random_moments_it_loses_nothing_and_measures_nothing_twice(ho
         kept = now
     dead = subprocess.Popen([sys.executable, '-c', ''])
     dead.wait()
-    for folder in (out/'records', out/'judges'): # as a worker leaves them that dies while it writes
+    for folder in (out/'records', out/'classifiers'): # as a worker leaves them that dies while it writes
         folder.mkdir(parents=True, exist_ok=True)
         (folder/f'.part-{MACHINE}-{dead.pid}-x.gif').touch()
     assert start(home, out).wait() == 0
@@ -183,9 +183,9 @@ def test_two_callers_train_one_classifier(home, monkeypatch):
     monkeypatch.setattr(measure, 'train_classifier', lambda *args, **how: calls.append(args)
                         or real(*args, **how))
     with ThreadPoolExecutor(2) as pool:
-        judges = [pool.submit(measure.judge_of, home/'store', home/'judges', True, steps=2, batch=4)
-                  for _ in range(2)]
-        records = [judge.result().record() for judge in judges]
+        found = [pool.submit(measure.classifier_of, home/'store', home/'classifiers', True, steps=2, batch=4)
+                 for _ in range(2)]
+        records = [classifier.result().record() for classifier in found]
     assert len(calls) == 1 and records[0] == records[1]
 
 def test_a_budget_that_is_over_leaves_no_record(home):

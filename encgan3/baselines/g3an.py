@@ -15,7 +15,7 @@ from ..discriminators import FrameDiscriminator, VideoDiscriminator
 from ..errors import InputError
 from ..generator import Generator
 from ..losses import fake, real
-from ..model import Networks, judge, train_only
+from ..model import Networks, logits_of, train_only
 from ..streams import begun, draw_seed
 
 # %% ../../nbs/44_g3an.ipynb #b5976102
@@ -24,9 +24,9 @@ def real_or_new(net: torch.nn.Module, x: Tensor, new: Tensor) -> Tensor:
 
     net: D_I or D_V
     x, new: its inputs: real ones, generated ones
-    returns: scalar, to be minimised by that judge
+    returns: scalar, to be minimised by that discriminator
     """
-    x, new = judge(net, x, new.detach())
+    x, new = logits_of(net, x, new.detach())
     return real(x) + fake(new)
 
 # %% ../../nbs/44_g3an.ipynb #895458f0

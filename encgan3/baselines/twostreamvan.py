@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, pad
 
-from .mocogan import clip_judge, patch_judge
+from .mocogan import clip_discriminator, patch_discriminator
 from .vgan import OldBaseline
 from ..clips import check_clip, differences
 from ..discriminators import pick_frames
@@ -196,7 +196,7 @@ class MotionDecoder(nn.Module):
 
 # %% ../../nbs/45_twostreamvan.ipynb #5b0bc5bf
 class Streams(OldBaseline):
-    "Content and motion stream with their judges, and how a film is made of them, frame after frame."
+    "Content and motion stream with their discriminators, and how a film is made of them, frame after frame."
     method = 'TwoStreamVAN'
     settings = dict(content=512, motion=64, lr=2e-4, beta=.5, weight_decay=1e-5, mse=1e4, features=100.,
                     kl=7., kl_video=(2., 20.), adversarial=(10., 10., 1.),
@@ -209,7 +209,7 @@ class Streams(OldBaseline):
         self.content_decoder = FrameDecoder(size, ch//4, content)
         self.motion_encoder = MapEncoder(size, ch//4, motion)
         self.motion_decoder = MotionDecoder(size, ch//4, motion)
-        self.D_I, self.D_V = patch_judge(size, ch//4), clip_judge(size, ch)
+        self.D_I, self.D_V = patch_discriminator(size, ch//4), clip_discriminator(size, ch)
         self.register_buffer('steps', torch.tensor(0)) # made so far, for the schedule of a resumed run
         for layer in self.modules():
             if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.Linear)):
@@ -324,7 +324,7 @@ def video_task(net: Films, clip: Tensor, generator: torch.Generator):
         return video, q.kl().mean(), sum(mse_loss(f.flatten(0, 1), g) for f, g in zip(made, goal))
     return clip, run
 
-# task, stream, judge
+# task, stream, discriminator
 TASKS = {'content': (content_task, 'content', 'D_I'), 'frame': (frame_task, 'motion', 'D_I'),
          'video': (video_task, 'motion', 'D_V')}
 
@@ -332,40 +332,40 @@ TASKS = {'content': (content_task, 'content', 'D_I'), 'frame': (frame_task, 'mot
 def who_learns(costs: tuple, margin: float) -> tuple[bool, bool]:
     """Whoever is too far from a cost of 0.68 on the good side waits; if both would, neither does.
 
-    costs: a judge's costs: on x, on its reconstruction, on something new
-    returns: does the decoder, does the judge
+    costs: a discriminator's costs: on x, on its reconstruction, on something new
+    returns: does the decoder, does the discriminator
     """
     seen, made = costs[0], (costs[1] + costs[2])/2
     decoder = max(seen, made) <= .68 + margin
-    judge = min(seen, made) >= .68 - margin
-    return (decoder, judge) if decoder or judge else (True, True)
+    discriminator = min(seen, made) >= .68 - margin
+    return (decoder, discriminator) if decoder or discriminator else (True, True)
 
 # %% ../../nbs/45_twostreamvan.ipynb #b00d8caa
 def learn(net: Films, target: Tensor, run, parts: dict, task: str, kl: float, adversarial: float,
           margin: float):
-    """Yield (optimizer, loss) for encoder, decoder and judge.
+    """Yield (optimizer, loss) for encoder, decoder and discriminator.
 
-    net, target, run, parts: of a task; optimizers of encoder, decoder, judge
+    net, target, run, parts: of a task; optimizers of encoder, decoder, discriminator
     task, kl, adversarial, margin: its name and weights
     """
     (enc, dec, d), c = parts, net.config
-    judge = getattr(net, d)
+    discriminator = getattr(net, d)
     train_only(net, getattr(net, enc))
     made, nats, apart = run(True)
     yield parts[enc], c['mse']*mse_loss(made, target) + c['features']*apart + kl*nats
-    train_only(net, getattr(net, dec), judge)
+    train_only(net, getattr(net, dec), discriminator)
     (made, nats, apart), new = run(True), run(False)[0]
-    costs = real(judge(target)), fake(judge(made.detach())), fake(judge(new.detach()))
-    decodes, judges = who_learns([cost.item() for cost in costs], margin)
+    costs = real(discriminator(target)), fake(discriminator(made.detach())), fake(discriminator(new.detach()))
+    decodes, discriminators = who_learns([cost.item() for cost in costs], margin)
     train_only(net, getattr(net, dec))
     error = mse_loss(made, target)
-    fooled = real(judge(made)) + real(judge(new))
+    fooled = real(discriminator(made)) + real(discriminator(new))
     net.terms |= {f'{name} {task}': value.detach()
                   for name, value in {'MSE': error, 'KL': nats, 'D': sum(costs), 'G': fooled}.items()}
     if decodes:
         yield parts[dec], c['mse']*error + c['features']*apart + adversarial*fooled
-    train_only(net, judge)
-    if judges:
+    train_only(net, discriminator)
+    if discriminators:
         yield parts[d], sum(costs)
 
 # %% ../../nbs/45_twostreamvan.ipynb #1c018d5f
@@ -383,16 +383,18 @@ class Learner(Films):
         return 'video' if b < ramp(int(self.steps), (0, c['schedule'][0]), c['video_share']) else 'frame'
 
     def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator):
-        "One task: encoder, decoder, judge. InputError where several processes would choose different ones."
+        """One task: encoder, decoder, discriminator. InputError where several processes would choose
+        different ones.
+        """
         group = torch.distributed
         if group.is_available() and group.is_initialized() and group.get_world_size() > 1:
             raise InputError('TwoStreamVAN draws a task and skips updates, each process for itself: '
                              'train it in one')
         task, c, self.terms = self.choose(generator), self.config, {}
-        make, stream, judge = TASKS[task]
+        make, stream, discriminator = TASKS[task]
         adversarial, margin = (c[key][list(TASKS).index(task)] for key in ('adversarial', 'margin'))
         kl = ramp(int(self.steps), c['schedule'], c['kl_video']) if task == 'video' else c['kl']
-        parts = {name: optimizers[name] for name in (f'{stream}_encoder', f'{stream}_decoder', judge)}
+        parts = {name: optimizers[name] for name in (f'{stream}_encoder', f'{stream}_decoder', discriminator)}
         yield from learn(self, *make(self, clip, generator), parts, task, kl, adversarial, margin)
         self.steps += 1
 

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'EXPERIMENTS', 'ROWS', 'BUDGETS', 'TABLE1_ALONE', 'CAMPAIGN', 'FORMAT', 'SHOWN', 'load_model', 'data_key',
-           'Run', 'queue', 'campaign', 'read_records', 'training_lock', 'listing', 'store_of', 'code_version', 'commit',
-           'gates', 'hardware', 'milestones', 'curve_file', 'measured_point', 'condensed', 'measure', 'write_record']
+           'Run', 'queue', 'campaign', 'read_records', 'by_new_names', 'training_lock', 'listing', 'store_of',
+           'code_version', 'commit', 'gates', 'hardware', 'milestones', 'curve_file', 'measured_point', 'condensed',
+           'measure', 'write_record']
 
 # %% ../../nbs/50_runs.ipynb #f83f6f30
 import hashlib, itertools, json, math, platform, re, subprocess, time
@@ -32,9 +33,9 @@ from ..engine.stopping import stop_asked
 from ..engine.weights import find
 from ..errors import InputError
 from ..evaluation.measure import evaluate, network_of
-from ..evaluation.protocols import PROTOCOLS, Protocol
+from ..evaluation.protocols import OLD_NAME, PROTOCOLS, Protocol
 from ..model import EncGAN3
-from ..settings import PRESETS
+from ..settings import PRESETS, renamed
 from ..show import save
 from ..standins.films import STANDINS
 from ..training import step_generator, train
@@ -113,7 +114,7 @@ class Run:
     steps: int
     batch: int
     precision: str = 'no' # or 'bf16'
-    protocol: Protocol = PROTOCOLS['judge']
+    protocol: Protocol = PROTOCOLS['classifier']
 
     def __post_init__(self):
         if self.precision not in ('no', 'bf16'):
@@ -199,8 +200,16 @@ def read_records(folder: Path) -> dict[str, dict]:
         found = record.get('format') if isinstance(record, dict) else None
         if found != FORMAT:
             raise InputError(f'{file}: a record of format {found}, not {FORMAT}; measure the run again')
+        record = by_new_names(record)
         records[record['run']] = record
     return records
+
+def by_new_names(record: dict) -> dict:
+    "A record in which settings and protocol have the names of today."
+    protocol = record['protocol']
+    names = {key: OLD_NAME.get(protocol[key], protocol[key]) for key in ('name', 'network')}
+    run = record['run'].replace(f'_{protocol["name"]}', f'_{names["name"]}', 1)
+    return record | {'run': run, 'protocol': protocol | names, 'config': renamed(record['config'])}
 
 def training_lock(run: Run, out: Path) -> Path:
     "The file that a process holds while it works on a run, or on a longer one of the same training."
@@ -287,9 +296,9 @@ def curve_file(run: Run, out: Path) -> Path:
 
 def measured_point(run: Run, step: int, model, store: Path, out: Path, quiet: bool) -> dict:
     "One point of a run's curve, and its moving picture."
-    folder, judges = Path(out)/'runs'/run.training, Path(out)/'judges'
-    network = network_of(run.protocol, store, judges, quiet)
-    found = evaluate(model, store, network, run.protocol, quiet, judges/'seen')
+    folder, classifiers = Path(out)/'runs'/run.training, Path(out)/'classifiers'
+    network = network_of(run.protocol, store, classifiers, quiet)
+    found = evaluate(model, store, network, run.protocol, quiet, classifiers/'seen')
     with replacing(folder/'samples.gif') as file:
         save(model.sample(8, generator=step_generator(0, 0)), file, columns=4)
     spent = json.loads((find(folder)[0]).read_text())['core seconds']

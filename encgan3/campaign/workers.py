@@ -206,7 +206,7 @@ def reproduce(runs: list[Run], out: Path, records: Path, budget: float = math.in
     """
     if workers < 1:
         raise InputError(f'workers={workers}: must be at least 1')
-    for folder in (records, Path(out)/'judges', Path(out)/'judges'/'seen'):
+    for folder in (records, Path(out)/'classifiers', Path(out)/'classifiers'/'seen'):
         sweep(folder) # of what killed workers were writing; train does it for each run
     bars = Bars(workers, quiet)
     with stop_asked():

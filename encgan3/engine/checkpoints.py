@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from .files import new_folder, replacing
 from ..errors import InputError
+from ..settings import renamed
 
 # %% ../../nbs/72_checkpoints.ipynb #e8df2cee
 def pack(parts: dict[str, nn.Module], optimizers: dict) -> dict[str, Tensor]:
@@ -160,6 +161,8 @@ def read_checkpoint(folder: Path) -> tuple[dict, dict[str, Tensor]]:
     if (not isinstance(state, dict) or type(state.get('step')) is not int
         or folder.name != f'step-{state["step"]:08}'):
         raise ValueError('its state.json is that of another checkpoint, or of none')
+    if isinstance(state.get('config'), dict):
+        state['config'] = renamed(state['config'])
     return state, tensors
 
 # %% ../../nbs/72_checkpoints.ipynb #0389ae1c

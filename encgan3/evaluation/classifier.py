@@ -357,11 +357,11 @@ def train_classifier(store: ClipStore, factors: tuple[str, ...], folder: str | P
     clips, labels = held_out(split, test)
     extra = ({'accuracy on held-out pairs': on_new_pairs(split.store, tuple(factors), quiet=quiet,
                                                          **settings)} if pairs else {})
-    judge = trained(split, quiet=quiet, **settings)
+    classifier = trained(split, quiet=quiet, **settings)
     shown = {'as they are': clips, 'blurred': vary(clips, torch.Generator(), blur=1.).clamp(-1, 1)}
-    return save_classifier(folder, judge.net, {
+    return save_classifier(folder, classifier.net, {
         'factors': list(factors), 'K': len(split.classes),
-        'accuracy on held-out windows': {k: accuracies(judge(x)[1], labels, split.classes)
+        'accuracy on held-out windows': {k: accuracies(classifier(x)[1], labels, split.classes)
                                          for k, x in shown.items()},
         **extra, 'windows held out': len(labels), 'held out': cut.__doc__ if test is None else test.record(),
         'videos trained on whole': int((split.lengths['test'] == 0).sum()),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['real_windows', 'in_batches', 'seen', 'scores', 'compare', 'made_by', 'rebuilt_by', 'swapped', 'seen_once',
-           'check_size', 'evaluate', 'fits', 'judge_of', 'network_of']
+           'check_size', 'evaluate', 'fits', 'classifier_of', 'network_of']
 
 # %% ../../nbs/35_measured.ipynb #242d27db
 import hashlib, json
@@ -99,7 +99,7 @@ def rebuilt_by(model, store: ClipStore, p: Protocol, quiet: bool = True):
         yield model.decode(*model.encode(store.clips(some)).sample(step_generator(p.seed, some[0]))).cpu()
 
 # %% ../../nbs/35_measured.ipynb #a0a395b9
-def swapped(model, store: ClipStore, judge: Network, pairs: int = 200, seed: int = 0,
+def swapped(model, store: ClipStore, classifier: Network, pairs: int = 200, seed: int = 0,
             quiet: bool = True) -> dict:
     "Shares of swaps that keep the subject and take the action, between 0 and 1, beside chance."
     draws = step_generator(seed, -2)
@@ -108,10 +108,10 @@ def swapped(model, store: ClipStore, judge: Network, pairs: int = 200, seed: int
     clips = (model.swap(content=store.clips(who[some[0]:some[-1] + 1]),
                         motion=store.clips(how[some[0]:some[-1] + 1])).cpu()
              for some in in_batches(range(pairs), 'swap', quiet))
-    answers, truth = seen(judge, clips)[1], {'subject': who, 'action': how}
+    answers, truth = seen(classifier, clips)[1], {'subject': who, 'action': how}
     labels = {}
     for factor, chosen in truth.items():
-        values, labels[f'{factor}_probabilities'] = marginal(answers, judge.classes, factor)
+        values, labels[f'{factor}_probabilities'] = marginal(answers, classifier.classes, factor)
         labels[factor + 's'] = [values.index(store.factors(i)[factor]) for i in chosen]
     return swap_scores(**labels) | {'pairs': pairs}
 
@@ -140,7 +140,7 @@ def seen_once(network: Network, store: ClipStore, chosen: list[int], label: str,
 
 # %% ../../nbs/35_measured.ipynb #405ab1cf
 def check_size(model, folder: Path):
-    """`InputError` if they are of different size: better now than after a judge was trained for it.
+    """`InputError` if they are of different size: better now than after a classifier was trained for it.
 
     model, folder: a network of any method, a clip store
     """
@@ -150,7 +150,7 @@ def check_size(model, folder: Path):
         raise InputError(f'{folder}: its frames are {theirs} pixels wide and the model makes {ours}; '
                          f'prepare it with size={ours}')
 
-def evaluate(model, folder: Path, network: Network, protocol: Protocol = PROTOCOLS['judge'],
+def evaluate(model, folder: Path, network: Network, protocol: Protocol = PROTOCOLS['classifier'],
              quiet: bool = False, cache: Path | None = None) -> dict:
     """Measure a model; the result says how.
 
@@ -180,12 +180,12 @@ def evaluate(model, folder: Path, network: Network, protocol: Protocol = PROTOCO
     return out
 
 # %% ../../nbs/35_measured.ipynb #092b4398
-def fits(judge: Path, store: ClipStore) -> bool:
+def fits(classifier: Path, store: ClipStore) -> bool:
     """Was this classifier trained on these data? A stand-in is known by its people and what they do, other
     data by their hash.
     """
     try:
-        data, classes = (json.loads((judge/f'{name}.json').read_text())[key]
+        data, classes = (json.loads((classifier/f'{name}.json').read_text())[key]
                          for name, key in (('record', 'data'), ('config', 'classes')))
     except (OSError, ValueError, LookupError, TypeError):
         return False
@@ -199,18 +199,18 @@ def fits(judge: Path, store: ClipStore) -> bool:
     same = mine == {k: data.get(k) for k in mine} | dict(crop=meant(data.get('crop')))
     return same and (stand_in if store.index['stand_in'] else data.get('sha256') == store.sha256)
 
-def judge_of(folder: Path, judges: Path, quiet: bool = False, **settings) -> Network:
+def classifier_of(folder: Path, classifiers: Path, quiet: bool = False, **settings) -> Network:
     """The classifier of a data set: from the package, made before, or trained now.
 
     InputError for data without labels.
 
     folder: clip store
-    judges: where a new classifier is kept
+    classifiers: where a new classifier is kept
     quiet, settings: of train_classifier
     """
     store = ClipStore(folder, None)
-    mine = Path(judges)/f'judge-{store.sha256[:16]}'
-    for place in sorted(SHIPPED.glob('judge-*')):
+    mine = Path(classifiers)/f'classifier-{store.sha256[:16]}'
+    for place in sorted(SHIPPED.glob('classifier-*')):
         if fits(place, store):
             return load_classifier(place)
     does = {tuple(v['factors'].get(k) for k in ('subject', 'action')) for v in store.videos}
@@ -223,10 +223,10 @@ def judge_of(folder: Path, judges: Path, quiet: bool = False, **settings) -> Net
     return load_classifier(mine)
 
 # %% ../../nbs/35_measured.ipynb #ef4f75c5
-def network_of(protocol: Protocol, folder: Path, judges: Path, quiet: bool = False) -> Network:
+def network_of(protocol: Protocol, folder: Path, classifiers: Path, quiet: bool = False) -> Network:
     "The network that a protocol names."
-    if protocol.network == 'judge':
-        return judge_of(folder, judges, quiet)
+    if protocol.network == 'classifier':
+        return classifier_of(folder, classifiers, quiet)
     if protocol.network == 'random':
         return RandomNetwork()
     return resnext_network() if protocol.network == 'resnext' else torchvision_network(protocol.network)

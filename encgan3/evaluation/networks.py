@@ -70,8 +70,8 @@ def fingerprint(state: dict[str, Tensor]) -> str:
 
 # %% ../../nbs/30_networks.ipynb #cdbe881b
 class Network:
-    """A network that judges clips: (B, 3, T, H, W) in [-1, 1] -> features (B, d), class probabilities (B, K)
-    or None.
+    """A network that looks at clips, (B, 3, T, H, W) in [-1, 1] -> features (B, d), class probabilities
+    (B, K) or None.
     """
     def __init__(self, net: nn.Module, name: str, layer: str, view: View, weights: str = 'untrained',
                  sha256: str | None = None, classes: list[dict] | None = None, about: dict | None = None):
@@ -91,7 +91,7 @@ class Network:
         self.frame = view.frame
         self.about = about or {}
 
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor | None]: return look(self.net, x) # features, logits
+    def answer(self, x: Tensor) -> tuple[Tensor, Tensor | None]: return look(self.net, x) # features, logits
 
     @torch.no_grad()
     def __call__(self, clips: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -100,7 +100,7 @@ class Network:
         returns: features, class probabilities
         """
         like = next(self.net.parameters())
-        pairs = [self.judge(self.view(some.to(like))) for some in check_clip(clips).split(16)]
+        pairs = [self.answer(self.view(some.to(like))) for some in check_clip(clips).split(16)]
         features, logits = zip(*pairs)
         probabilities = None if self.classes is None else torch.cat(logits).float().softmax(1).cpu()
         return torch.cat(features).float().cpu(), probabilities
@@ -129,4 +129,4 @@ class RandomNetwork(Network):
         super().__init__(nn.Sequential(*layers), f'random network, d = {d}, seed {seed}',
                          'mean over positions of the third convolution', View(frame))
 
-    def judge(self, x: Tensor) -> tuple[Tensor, None]: return self.net(x).flatten(2).mean(2), None
+    def answer(self, x: Tensor) -> tuple[Tensor, None]: return self.net(x).flatten(2).mean(2), None

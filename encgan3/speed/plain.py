@@ -154,7 +154,7 @@ class Plain(Learner):
         self.terms = {}
         self.content, self.motion, self.D_I = map(deepcopy, (fast.content, fast.motion, fast.D_I))
         self.G = PlainGenerator(c)
-        self.D_V = PlainVideoDiscriminator(c.size, c.judge_ch)
+        self.D_V = PlainVideoDiscriminator(c.size, c.discriminator_ch)
         for plain, theirs in ((self.G, fast.G), (self.D_V, fast.D_V)):
             # axes of length 1 aside, the same
             shapes = {key: value.shape for key, value in plain.state_dict().items()}
