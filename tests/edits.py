@@ -31,10 +31,16 @@ def joined(found: list[re.Match]) -> str:
     "Words in a row, each between two zero bytes."
     return '\0' + '\0'.join(word[0] for word in found) + '\0'
 
+@cache
+def spelled_out(text: str) -> tuple[list[re.Match], str]:
+    "The words of Python code, and these in a row."
+    here = words(without_comments(text))
+    return here, joined(here)
+
 def places(text: str, old: str) -> list[list[re.Match]]:
     "Where the words of `old` stand in a row in Python code."
-    here, wanted = words(without_comments(text)), joined(words(old))
-    spelled, found, start = joined(here), [], -1
+    (here, spelled), wanted = spelled_out(text), joined(words(old))
+    found, start = [], -1
     while (start := spelled.find(wanted, start + 1)) >= 0:
         first = spelled.count('\0', 0, start)
         found.append(here[first:first + wanted.count('\0') - 1])
