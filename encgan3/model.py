@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['configuration', 'recipe_of', 'Codes', 'Networks', 'both', 'logits_of', 'discriminator_update', 'warm_up_update',
-           'encoder_update', 'generator_update', 'train_only', 'keep_statistics', 'Learner', 'Editor', 'check_codes',
-           'tensors_to_save', 'fit_average', 'EncGAN3']
+           'encoder_update', 'generator_update', 'train_only', 'keep_statistics', 'optimizers_of', 'updates_of',
+           'check_codes', 'tensors_to_save', 'fit_average', 'EncGAN3']
 
 # %% ../nbs/19_model.ipynb #c07174ad
 import json
@@ -25,7 +25,7 @@ from .engine.weights import find, load_strictly, read_model
 from .errors import InputError
 from .generator import Generator, modules
 from .losses import discriminator_loss, encoder_loss, generator_loss, literal_kl, real, reconstruction
-from .settings import PRESETS, RECIPES, Config, Weights, checked
+from .settings import PRESETS, RECIPES, Config, Weights, checked, renamed
 from .streams import begun, draw_seed
 
 # %% ../nbs/19_model.ipynb #05a15c47
@@ -73,6 +73,10 @@ class Codes:
         "One content code and one motion code a clip."
         return self.zx.sample(generator), self.zv.sample(generator)
 
+    def means(self) -> tuple[Tensor, Tensor]:
+        "The most likely codes."
+        return self.zx.mean, self.zv.mean
+
 # %% ../nbs/19_model.ipynb #66536f91
 class Networks(nn.Module):
     """Both encoders, the generator (with its averaged copy) and both discriminators, and how data flows
@@ -89,7 +93,7 @@ class Networks(nn.Module):
         self.average = deepcopy(self.G).requires_grad_(False) if c.decay else None
         self.D_I = begun(seed, 'D_I', FrameDiscriminator, c.size, c.discriminator_ch)
         self.D_V = begun(seed, 'D_V', VideoDiscriminator, c.size, c.discriminator_ch)
-        self.any_frame, self.recolour = c.any_frame, c.recolour
+        self.knobs = c
 
     def posterior(self, clip: Tensor, generator: torch.Generator | None = None,
                   frame: Tensor | None = None) -> Codes:
@@ -99,12 +103,14 @@ class Networks(nn.Module):
         frame: (B, 3, 1, H, W), to show the content encoder
         """
         if frame is None:
-            frame = pick_frames(clip, generator)[:, :, None] if self.any_frame and generator else clip
-        return Codes(self.content(frame),
-                     self.motion(recolour(clip, generator) if self.recolour and generator else clip))
+            frame = pick_frames(clip, generator)[:, :, None] if self.knobs.any_frame and generator else clip
+        shown = recolour(clip, generator) if self.knobs.recolour and generator else clip
+        return Codes(self.content(frame), self.motion(shown))
 
     def prior(self, n: int, frames: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        "n codes from N(0, I) for clips of `frames` frames."
+        "n codes from N(0, I) for clips of 16, 20, 24, ... frames; InputError for another number."
+        if frames < FRAMES or frames % 4:
+            raise InputError(f'frames={frames}: a clip has 16, 20, 24, ... frames')
         like, steps = self.G.to_rgb.weight, (frames - FRAMES)//4 + 1
         return noise((n, self.G.content), like, generator), noise((n, self.G.motion, steps), like, generator)
 
@@ -181,75 +187,37 @@ def keep_statistics(net: nn.Module):
             part.eval()
 
 # %% ../nbs/19_model.ipynb #31cb1095
-class Learner(Networks):
-    "The five networks with their optimizers and the paper's order of updates."
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        adam = lambda *parts: torch.optim.Adam([p for part in parts for p in part.parameters()],
-                                               self.knobs.lr, (self.knobs.beta, .999), fused=True)
-        if not self.knobs.adversarial:
-            return {'all': adam(self.content, self.motion, self.G)}
-        return {'D': adam(self.D_I, self.D_V), 'Enc': adam(self.content, self.motion), 'G': adam(self.G)}
+def optimizers_of(nets: Networks) -> dict[str, torch.optim.Optimizer]:
+    "Adam for both discriminators, for both encoders and for the generator; one for all in a warm-up."
+    w = nets.knobs
+    adam = lambda *parts: torch.optim.Adam([p for part in parts for p in part.parameters()], w.lr,
+                                           (w.beta, .999), fused=True)
+    if not w.adversarial:
+        return {'all': adam(nets.content, nets.motion, nets.G)}
+    return {'D': adam(nets.D_I, nets.D_V), 'Enc': adam(nets.content, nets.motion), 'G': adam(nets.G)}
 
-    def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator,
-                frame: Tensor | None = None):
-        """Yield (optimizer, loss) for D, Enc and G, each computed after the update before it (Section 4).
+def updates_of(nets: Networks, clip: Tensor, optimizers: dict, generator: torch.Generator,
+               frame: Tensor | None = None):
+    """Yield (optimizer, loss, what to log) for D, Enc and G, each computed after the update before it
+    (Section 4). One for all in a warm-up.
 
-        One for all in a warm-up.
-
-        clip, optimizers, generator, frame: see posterior
-        """
-        w, self.terms = self.knobs, {}
-        prior = self.prior(len(clip), clip.shape[2], generator)
-        order = {'D': ((self.D_I, self.D_V),
-                       lambda: discriminator_update(self, clip, prior, generator, frame)),
-                 'Enc': ((self.content, self.motion),
-                         lambda: encoder_update(self, clip, generator, w, frame)),
-                 'G': ((self.G,), lambda: generator_update(self, clip, prior, generator, w, frame))}
-        if not w.adversarial:
-            order = {'all': ((self.content, self.motion, self.G),
-                             lambda: warm_up_update(self, clip, generator, w, frame))}
-        for name, (parts, loss_of) in order.items():
-            train_only(self, *parts)
-            if not w.batch_statistics:
-                keep_statistics(self)
-            loss, terms = loss_of()
-            self.terms |= {key: value.detach() for key, value in terms.items()}
-            yield optimizers[name], loss
-
-# %% ../nbs/19_model.ipynb #cbcaf560
-class Editor(Learner):
-    """Inference: encode, decode, reconstruct, sample, swap. Clips are (B, 3, T, size, size) in [-1, 1], T =
-    16, 20, 24, ...
+    clip, generator, frame: see posterior
+    optimizers: of optimizers_of
     """
-    @torch.no_grad()
-    def encode(self, clip: Tensor) -> Codes:
-        "Posterior codes of real clips; InputError for a clip of another size, length, range or dtype."
-        check_clip(clip, self.knobs.size)
-        return self.posterior(clip.to(self.G.to_rgb.weight))
+    w = nets.knobs
+    prior = nets.prior(len(clip), clip.shape[2], generator)
+    def phase(name, parts, loss_of, *inputs):
+        train_only(nets, *parts)
+        if not w.batch_statistics:
+            keep_statistics(nets)
+        return optimizers[name], *loss_of(nets, clip, *inputs)
 
-    @torch.no_grad()
-    def decode(self, zx: Tensor, zv: Tensor) -> Tensor:
-        """Clips from codes; InputError for codes of another length.
-
-        returns: (B, content), (B, motion, L) -> (B, 3, 12 + 4L, size, size)
-        """
-        check_codes(zx, zv, self.G)
-        G, like = self.average or self.G, self.G.to_rgb.weight
-        return cat([G(x, v) for x, v in zip(zx.to(like).split(16), zv.to(like).split(16))])
-
-    def reconstruct(self, clip: Tensor) -> Tensor:
-        q = self.encode(clip)
-        return self.decode(q.zx.mean, q.zv.mean)
-
-    def sample(self, n: int, frames: int = FRAMES, generator: torch.Generator | None = None) -> Tensor:
-        "n new clips from the prior; InputError unless frames = 16, 20, 24, ..."
-        if frames < FRAMES or frames % 4:
-            raise InputError(f'frames={frames}: a clip has 16, 20, 24, ... frames')
-        return self.decode(*self.prior(n, frames, generator))
-
-    def swap(self, content: Tensor, motion: Tensor) -> Tensor:
-        "Who or what is in `content`, moving as in `motion`."
-        return self.decode(self.encode(content).zx.mean, self.encode(motion).zv.mean)
+    if not w.adversarial:
+        yield phase('all', (nets.content, nets.motion, nets.G), warm_up_update, generator, w, frame)
+        return
+    yield phase('D', (nets.D_I, nets.D_V), discriminator_update, prior, generator, frame)
+    yield phase('Enc', (nets.content, nets.motion), encoder_update, generator, w, frame)
+    yield phase('G', (nets.G,), generator_update, prior, generator, w, frame)
 
 # %% ../nbs/19_model.ipynb #09c8d23f
 def check_codes(zx: Tensor, zv: Tensor, G: Generator):
@@ -280,40 +248,59 @@ def fit_average(state: dict[str, Tensor], wanted: bool) -> dict[str, Tensor]:
                if key.startswith('G.')})
 
 # %% ../nbs/19_model.ipynb #bf5bf5f2
-class EncGAN3(Editor, PyTorchModelHubMixin, library_name='encgan3', license='mit'):
-    """Encoder Enabled GAN-Based Video Generator (Yang & Bors, ICIP 2022): encode, decode, reconstruct,
-    sample, swap.
+class EncGAN3(Networks, PyTorchModelHubMixin, library_name='encgan3', license='mit'):
+    """Encoder Enabled GAN-Based Video Generator (Yang & Bors, ICIP 2022).
+
+    Clips are (B, 3, T, size, size) in [-1, 1], T = 16, 20, 24, ...
     """
     defaults = asdict(Config()) # what a setting was before it existed
+    optimizers, updates = optimizers_of, updates_of
+
     def __init__(self, **settings):
         "settings: fields of Config"
-        knobs = checked(settings)
-        super().__init__(knobs)
-        self.knobs, self.config, self.terms = knobs, asdict(knobs), {}
+        super().__init__(checked(settings))
+        self.config = asdict(self.knobs)
         self.eval()
 
     @classmethod
     def from_preset(cls, preset: str, seed: int = 0, recipe: str = 'printed', **changes) -> 'EncGAN3':
-        """A new, untrained model; what two models of one seed share begins the same.
-
-        preset, seed, recipe: see configuration
-        returns: single settings
-        """
+        "A new, untrained model, see configuration; what two models of one seed share begins the same."
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return cls(**asdict(configuration(preset, recipe, **changes)))
 
     @classmethod
     def from_pretrained(cls, model: str | Path, revision: str | None = None, **changes) -> 'EncGAN3':
-        """A trained model (saved folder, training run, shipped name, Hub id), to be trained on with
-        `changes`, such as lr=1e-4.
-        """
+        "A trained model, see find; to be trained on with `changes`, such as lr=1e-4."
         settings, tensors = find(model, revision)
         config, state = read_model(settings, tensors)
-        self = cls(**config | changes)
+        self = cls(**renamed(config) | changes)
         load_strictly(self, fit_average(state, self.average is not None), tensors)
         return self
 
     def _save_pretrained(self, folder: Path):
         save_file(tensors_to_save(self), folder/'model.safetensors')
         (folder/'config.json').write_text(json.dumps(self.config, indent=1))
+
+    @torch.no_grad()
+    def encode(self, clip: Tensor) -> Codes:
+        "Posterior codes of real clips; InputError for a clip of another size, length, range or dtype."
+        check_clip(clip, self.knobs.size)
+        return self.posterior(clip.to(self.G.to_rgb.weight))
+
+    @torch.no_grad()
+    def decode(self, zx: Tensor, zv: Tensor) -> Tensor:
+        "(B, content), (B, motion, L) -> clips of 12 + 4L frames; InputError for codes of another length."
+        check_codes(zx, zv, self.G)
+        G, like = self.average or self.G, self.G.to_rgb.weight
+        return cat([G(x, v) for x, v in zip(zx.to(like).split(16), zv.to(like).split(16))])
+
+    def reconstruct(self, clip: Tensor) -> Tensor: return self.decode(*self.encode(clip).means())
+
+    def sample(self, n: int, frames: int = FRAMES, generator: torch.Generator | None = None) -> Tensor:
+        "n new clips from the prior; InputError unless frames = 16, 20, 24, ..."
+        return self.decode(*self.prior(n, frames, generator))
+
+    def swap(self, content: Tensor, motion: Tensor) -> Tensor:
+        "Who or what is in `content`, moving as in `motion`."
+        return self.decode(self.encode(content).zx.mean, self.encode(motion).zv.mean)

@@ -92,30 +92,35 @@ def update(optimizer: torch.optim.Optimizer, loss: Tensor, accelerator: Accelera
 def casting(updates: Iterator, device: str, precision: str):
     """The same pairs, each computed in this precision when it is asked for.
 
-    updates, device: (optimizer, loss) pairs; 'cpu' or 'cuda'
+    updates, device: what a model yields; 'cpu' or 'cuda'
     precision: 'no' (float32) or 'bf16'
     """
     while True:
         with torch.autocast(device, torch.bfloat16, enabled=precision == 'bf16'):
-            pair = next(updates, None)
-        if pair is None:
+            found = next(updates, None)
+        if found is None:
             return
-        yield pair
+        yield found
 
 # %% ../nbs/17_training.ipynb #b0e81086
 def train_step(model: nn.Module, optimizers: dict, clip: Tensor, accelerator: Accelerator,
-               generator: torch.Generator, step: int, frame: Tensor | None = None, precision: str = 'no'):
+               generator: torch.Generator, step: int, frame: Tensor | None = None,
+               precision: str = 'no') -> dict[str, Tensor]:
     """All updates of one step, each made before the next loss is computed.
 
-    model: has `updates(clip, optimizers, generator)`, which yields (optimizer, loss)
+    model: has `updates(clip, optimizers, generator)`, which yields (optimizer, loss, what to log)
     optimizers, clip: as `model.optimizers()` made them; (B, 3, T, H, W)
     accelerator, generator, step: all randomness; for messages
     frame: (B, 3, 1, H, W) that shows who or what is in the clip; None: the model chooses
     precision: see casting
+    returns: what to log, by name
     """
     updates = model.updates(clip, optimizers, generator, *([] if frame is None else [frame]))
-    for pair in casting(updates, accelerator.device.type, precision):
-        update(*pair, accelerator, step)
+    noted = {}
+    for optimizer, loss, terms in casting(updates, accelerator.device.type, precision):
+        update(optimizer, loss, accelerator, step)
+        noted |= {name: term.detach() for name, term in terms.items()}
+    return noted
 
 # %% ../nbs/17_training.ipynb #2115fe90
 @torch.no_grad()
@@ -204,7 +209,7 @@ def train(model: nn.Module, store, run: Path, steps: int | None, batch: int = 8,
 
     InputError for a run of another configuration, or of another process.
 
-    model: `.config` (dict), `.optimizers()`, `.updates(...)`, `.terms`; `.G` and `.average` (or None)
+    model: `.config` (dict), `.optimizers()`, `.updates(...)`; `.G` and `.average` (or None)
     store: `.draw(n, generator)` -> indices, `.clips(indices)` -> clips, `.sha256`
     run: folder of log and checkpoints; a run that is there already goes on
     steps, batch, seed: steps in all, None: no end; clips a step; seed of the run
@@ -225,28 +230,29 @@ def train(model: nn.Module, store, run: Path, steps: int | None, batch: int = 8,
         clock = Clock(state.get('core seconds', 0), minutes)
         step = state['step']
         saved = state['step'] if checkpoints(run) else None
+        terms = {}
         with open_log(run, step) as log, tqdm(total=steps, initial=step, unit='step', disable=quiet) as bar:
             while (steps is None or step < steps) and not stop() and not clock.over():
                 generator = step_generator(seed, step, accelerator.process_index)
                 clip, frame = (x if x is None else x.to(accelerator.device)
                                for x in clips_of(store, batch, generator, **options))
-                train_step(model, optimizers, clip, accelerator, generator, step, frame, precision)
+                terms = train_step(model, optimizers, clip, accelerator, generator, step, frame, precision)
                 step += 1
                 if model.average is not None:
                     average_into(model.average, model.G, model.config['decay'], step)
                 if step % log_every == 0 and accelerator.is_main_process:
-                    report(step, model, log, bar, watch)
+                    report(step, terms, model, log, bar, watch)
                 if step % save_every == 0:
-                    saved = checkpoint(run, step, model, optimizers, agree, accelerator, clock)
+                    saved = checkpoint(run, step, terms, model, optimizers, agree, accelerator, clock)
                 bar.update()
             if saved != step:
-                checkpoint(run, step, model, optimizers, agree, accelerator, clock)
+                checkpoint(run, step, terms, model, optimizers, agree, accelerator, clock)
     return step
 
 # %% ../nbs/17_training.ipynb #208a78e8
-def report(step: int, model: nn.Module, log, bar: tqdm, watch):
+def report(step: int, terms: dict, model: nn.Module, log, bar: tqdm, watch):
     "One log entry: to the file, to the progress bar, to whoever watches."
-    terms = {name: round(value, 5) for name, value in finite(model.terms, step).items()}
+    terms = {name: round(value, 5) for name, value in finite(terms, step).items()}
     log.write(json.dumps({'step': step, **terms}) + '\n')
     bar.set_postfix({name: f'{value:.3g}' for name, value in terms.items()})
     if step == 500 and collapsed(terms):
@@ -255,9 +261,9 @@ def report(step: int, model: nn.Module, log, bar: tqdm, watch):
     if watch:
         watch(step, terms, model)
 
-def checkpoint(run, step, model, optimizers, agree, accelerator, clock) -> int:
+def checkpoint(run, step, terms, model, optimizers, agree, accelerator, clock) -> int:
     "Save from the first process; the others wait. FloatingPointError rather than a broken checkpoint."
-    finite(model.terms, step)
+    finite(terms, step)
     header = agree | {'core seconds': clock.core_seconds()}
     if accelerator.is_main_process:
         save_checkpoint(run, step, {'model': model}, optimizers, header)

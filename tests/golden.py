@@ -75,14 +75,15 @@ def numbers(make) -> dict: # of cases
     found['settings'] = {name: settled(optimizer) for name, optimizer in optimizers.items()}
     for step in range(STEPS):
         clip = torch.rand(2, 3, 16, *2*[model.config['size']], generator=generator)*2 - 1
-        losses = []
-        for optimizer, loss in model.updates(clip, optimizers, generator):
+        losses, noted = [], {}
+        for optimizer, loss, terms in model.updates(clip, optimizers, generator):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
+            noted |= terms
         found[f'step {step}'] = ({'losses': losses}
-                                 | {name: [float(value)] for name, value in model.terms.items()})
+                                 | {name: [value.item()] for name, value in noted.items()})
     model.eval()
     found['last weights'] = checksums(model)
     found['clips'] = {'new': checksum([model.sample(2, generator=generator)])}

@@ -46,14 +46,13 @@ class Method(nn.Module):
                              f'it has {", ".join(known)}')
         self.config = {'method': self.method} | known | settings
         self.defaults = known
-        self.terms = {}
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         "The original's optimizers, by name."
         raise NotImplementedError
 
     def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator):
-        "Yield (optimizer, loss), in the original's order; fills `terms`."
+        "Yield (optimizer, loss, what to log), in the original's order."
         raise NotImplementedError
 
     def generate(self, n: int, frames: int, generator: torch.Generator | None = None) -> Tensor:

@@ -67,11 +67,10 @@ class G3AN(Baseline):
         x_n, new_m = one_moment(clip, generator), one_moment(new, generator)
         D_I = real_or_new(self.D_I, x_n, new_m)
         D_V = real_or_new(self.D_V, clip, new)
-        yield optimizers['D'], D_I + D_V
+        yield optimizers['D'], D_I + D_V, {'D_I': D_I, 'D_V': D_V}
         train_only(self, self.G)
         G_I, G_V = real(self.D_I(new_m)), real(self.D_V(new))
-        self.terms = {name: term.detach() for name, term in dict(D_I=D_I, D_V=D_V, G_I=G_I, G_V=G_V).items()}
-        yield optimizers['G'], G_I + G_V
+        yield optimizers['G'], G_I + G_V, {'G_I': G_I, 'G_V': G_V}
 
     def generate(self, n: int, frames: int, generator: torch.Generator | None = None) -> Tensor:
         "returns: (n, 3, frames, size, size)"

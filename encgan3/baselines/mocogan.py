@@ -109,12 +109,10 @@ class MoCoGAN(OldBaseline):
         losses = {'D_I': lambda: real(self.D_I(pick_frames(clip, generator))) + fake(self.D_I(new_frames())),
                   'D_V': lambda: real(self.D_V(clip)) + fake(self.D_V(new_clips())),
                   'G': lambda: real(self.D_I(new_frames())) + real(self.D_V(new_clips()))}
-        self.terms = {}
         for name, loss_of in losses.items():
             train_only(self, getattr(self, name))
             loss = loss_of()
-            self.terms[name] = loss.detach()
-            yield optimizers[name], loss
+            yield optimizers[name], loss, {name: loss}
 
     def generate(self, n, frames=FRAMES, generator=None):
         if frames < 1:

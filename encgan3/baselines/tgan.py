@@ -147,12 +147,10 @@ class TGAN(OldBaseline):
         train_only(self, self.G)
         new = self.generate(len(clip), generator=generator)
         loss = -self.D(new).mean()
-        self.terms = {'G': loss.detach()}
-        yield optimizers['G'], loss
+        yield optimizers['G'], loss, {'G': loss}
         train_only(self, self.D)
         loss = self.D(new.detach()).mean() - self.D(clip).mean()
-        self.terms |= {'D': loss.detach()}
-        yield optimizers['D'], loss
+        yield optimizers['D'], loss, {'D': loss}
         self.made += 1
         if self.made % self.config['clip_every'] == 0:
             clip_critic(self.D)

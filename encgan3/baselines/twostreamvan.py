@@ -343,30 +343,31 @@ def who_learns(costs: tuple, margin: float) -> tuple[bool, bool]:
 # %% ../../nbs/45_twostreamvan.ipynb #b00d8caa
 def learn(net: Films, target: Tensor, run, parts: dict, task: str, kl: float, adversarial: float,
           margin: float):
-    """Yield (optimizer, loss) for encoder, decoder and discriminator.
+    """Yield (optimizer, loss, what to log) for encoder, decoder and discriminator.
 
     net, target, run, parts: of a task; optimizers of encoder, decoder, discriminator
     task, kl, adversarial, margin: its name and weights
     """
     (enc, dec, d), c = parts, net.config
     discriminator = getattr(net, d)
+    noted = lambda **terms: {f'{name} {task}': term for name, term in terms.items()}
     train_only(net, getattr(net, enc))
     made, nats, apart = run(True)
-    yield parts[enc], c['mse']*mse_loss(made, target) + c['features']*apart + kl*nats
+    loss = c['mse']*mse_loss(made, target) + c['features']*apart + kl*nats
+    yield parts[enc], loss, {}
     train_only(net, getattr(net, dec), discriminator)
     (made, nats, apart), new = run(True), run(False)[0]
     costs = real(discriminator(target)), fake(discriminator(made.detach())), fake(discriminator(new.detach()))
-    decodes, discriminators = who_learns([cost.item() for cost in costs], margin)
+    decoder, judged = who_learns([cost.item() for cost in costs], margin)
     train_only(net, getattr(net, dec))
     error = mse_loss(made, target)
     fooled = real(discriminator(made)) + real(discriminator(new))
-    net.terms |= {f'{name} {task}': value.detach()
-                  for name, value in {'MSE': error, 'KL': nats, 'D': sum(costs), 'G': fooled}.items()}
-    if decodes:
-        yield parts[dec], c['mse']*error + c['features']*apart + adversarial*fooled
+    terms = noted(MSE=error, KL=nats, D=sum(costs), G=fooled)
+    if decoder:
+        yield parts[dec], c['mse']*error + c['features']*apart + adversarial*fooled, terms
     train_only(net, discriminator)
-    if discriminators:
-        yield parts[d], sum(costs)
+    if judged:
+        yield parts[d], sum(costs), terms
 
 # %% ../../nbs/45_twostreamvan.ipynb #1c018d5f
 class Learner(Films):
@@ -390,7 +391,7 @@ class Learner(Films):
         if group.is_available() and group.is_initialized() and group.get_world_size() > 1:
             raise InputError('TwoStreamVAN draws a task and skips updates, each process for itself: '
                              'train it in one')
-        task, c, self.terms = self.choose(generator), self.config, {}
+        task, c = self.choose(generator), self.config
         make, stream, discriminator = TASKS[task]
         adversarial, margin = (c[key][list(TASKS).index(task)] for key in ('adversarial', 'margin'))
         kl = ramp(int(self.steps), c['schedule'], c['kl_video']) if task == 'video' else c['kl']

@@ -135,12 +135,10 @@ class VGAN(OldBaseline):
         train_only(self, self.G, self.D)
         new, mask = self.G(self.code(len(clip), generator))
         loss = real(self.D(clip)) + fake(self.D(new.detach()))
-        self.terms = {'D': loss.detach()}
-        yield optimizers['D'], loss
+        yield optimizers['D'], loss, {'D': loss}
         train_only(self, self.G)
         loss, covered = real(self.D(new)), mask.mean()
-        self.terms |= {'G': loss.detach(), 'mask': covered.detach()}
-        yield optimizers['G'], loss + self.config['sparsity']*covered
+        yield optimizers['G'], loss + self.config['sparsity']*covered, {'G': loss, 'mask': covered}
 
     def code(self, n, generator): return noise((n, self.latent), self.G.mask.weight, generator)
 
@@ -155,7 +153,7 @@ def touched(model: Baseline, clip: Tensor, generator: torch.Generator) -> list[s
     returns: for each update, names of parts
     """
     optimizers, seen = model.optimizers(), []
-    for optimizer, loss in model.updates(clip, optimizers, generator):
+    for optimizer, loss, _ in model.updates(clip, optimizers, generator):
         before = {name: p.detach().clone() for name, p in model.named_parameters()}
         optimizer.zero_grad()
         loss.backward()

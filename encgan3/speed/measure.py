@@ -25,7 +25,7 @@ from ..data.store import Windows
 from ..engine.memory import keep_memory
 from ..errors import InputError
 from ..generator import attention_at
-from ..model import EncGAN3, Learner, configuration
+from ..model import EncGAN3, Networks, configuration
 from ..settings import Config
 from .cost import backward, floor, layers_of, machine, medians, step_operations, time_of
 from .memory import WAYS, memory_of
@@ -33,7 +33,7 @@ from .plain import Plain
 from ..training import set_up, step_generator, train_step
 
 # %% ../../nbs/83_speed.ipynb #389ae64d
-def passes_of(model: Learner, batch: int, accelerator: Accelerator, precision: str = 'no') -> dict:
+def passes_of(model: Networks, batch: int, accelerator: Accelerator, precision: str = 'no') -> dict:
     """What is timed: generating one clip, generating a batch, one training step.
 
     precision: see train
@@ -270,8 +270,10 @@ kind, accelerator = {'EncGAN3': EncGAN3, 'G3AN': G3AN}[sys.argv[1]], Accelerator
 clip = 2*torch.rand(int(sys.argv[3]), 3, 16, 32, 32, generator=step_generator(0, 1)) - 1
 def step(model, optimizers, clip):
     start = time.process_time()
-    train_step(model.train(), optimizers, clip, accelerator, step_generator(0, 2), 0)
-    terms = {name: float(term) for name, term in model.terms.items()}
+    terms = train_step(model.train(), optimizers, clip, accelerator, step_generator(0, 2), 0)
+    if terms is None: # before it returned them
+        terms = model.terms
+    terms = {name: float(term) for name, term in terms.items()}
     print(json.dumps([time.process_time() - start, terms]), flush=True)
 models = [kind.from_pretrained(sys.argv[2]).to('cpu', dtype, memory_format=torch.channels_last)
           for dtype in (torch.float64, torch.float32)]

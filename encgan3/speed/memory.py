@@ -70,8 +70,8 @@ def step_memory(c: Config, batch: int, frames: int = FRAMES, plain: bool = False
                    for p in group['params']]
         for p in trained:
             p.grad, p.mean, p.square = (torch.zeros_like(p) for _ in range(3))
-        for optimizer, loss in casting(model.updates(clip, optimizers, step_generator(0, 0)), 'cpu',
-                                       precision):
+        updates = model.updates(clip, optimizers, step_generator(0, 0))
+        for optimizer, loss, _ in casting(updates, 'cpu', precision):
             optimizer.zero_grad(set_to_none=False)
             loss.backward()
     return memory.peak

@@ -18,7 +18,7 @@ from ..clips import FRAMES
 from ..discriminators import pick_frames, widths
 from ..generator import SPACE, TIME, WIDTH, attention_at, modules
 from ..losses import discriminator_loss, encoder_loss, generator_loss
-from ..model import EncGAN3, Learner
+from ..model import EncGAN3, Networks, optimizers_of
 from ..settings import Config
 
 # %% ../../nbs/81_plain.ipynb #cdc5f456
@@ -119,14 +119,15 @@ class PlainVideoDiscriminator(nn.Module):
         return x.flatten(1).mean(1)
 
 # %% ../../nbs/81_plain.ipynb #0e03dd22
-def plain_discriminator_loss(nets: Learner, clip: Tensor, prior: tuple, generator: torch.Generator) -> Tensor:
+def plain_discriminator_loss(nets: Networks, clip: Tensor, prior: tuple,
+                             generator: torch.Generator) -> Tensor:
     "Eq. 3 + Eq. 4."
     codes = nets.posterior(clip, generator).sample(generator)
     kinds = clip, nets.G(*codes).detach(), nets.G(*prior).detach()
     frames = [pick_frames(x, generator) for x in kinds]
     return discriminator_loss(*map(nets.D_I, frames)) + discriminator_loss(*map(nets.D_V, kinds))
 
-def plain_encoder_loss(nets: Learner, clip: Tensor, prior: tuple, generator: torch.Generator) -> Tensor:
+def plain_encoder_loss(nets: Networks, clip: Tensor, prior: tuple, generator: torch.Generator) -> Tensor:
     "Eq. 1."
     nets.G.eval()
     q = nets.posterior(clip, generator)
@@ -134,7 +135,7 @@ def plain_encoder_loss(nets: Learner, clip: Tensor, prior: tuple, generator: tor
     nets.G.train()
     return loss
 
-def plain_generator_loss(nets: Learner, clip: Tensor, prior: tuple, generator: torch.Generator) -> Tensor:
+def plain_generator_loss(nets: Networks, clip: Tensor, prior: tuple, generator: torch.Generator) -> Tensor:
     "Eq. 2."
     codes = [code.detach() for code in nets.posterior(clip, generator).sample(generator)]
     fakes = nets.G(*codes), nets.G(*prior)
@@ -143,15 +144,13 @@ def plain_generator_loss(nets: Learner, clip: Tensor, prior: tuple, generator: t
                           nets.knobs)
 
 # %% ../../nbs/81_plain.ipynb #0195adc9
-class Plain(Learner):
+class Plain(Networks):
     "The five networks and their three updates, plainly, with the weights of a fast model."
+    optimizers = optimizers_of
+
     def __init__(self, fast: EncGAN3):
-        nn.Module.__init__(self)
-        c = self.knobs = fast.knobs
-        self.any_frame = c.any_frame
-        self.recolour = c.recolour
-        self.average = None
-        self.terms = {}
+        super().__init__(fast.knobs)
+        c, self.average = fast.knobs, None
         self.content, self.motion, self.D_I = map(deepcopy, (fast.content, fast.motion, fast.D_I))
         self.G = PlainGenerator(c)
         self.D_V = PlainVideoDiscriminator(c.size, c.discriminator_ch)
@@ -163,11 +162,11 @@ class Plain(Learner):
         self.to(fast.G.to_rgb.weight.device).train(fast.training)
 
     def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator):
-        """Yield (optimizer, loss) for D, Enc and G.
+        """Yield (optimizer, loss, nothing to log) for D, Enc and G.
 
-        clip, optimizers, generator: as Learner.updates
+        clip, optimizers, generator: see model.updates_of
         """
         prior = self.prior(len(clip), clip.shape[2], generator)
-        yield optimizers['D'], plain_discriminator_loss(self, clip, prior, generator)
-        yield optimizers['Enc'], plain_encoder_loss(self, clip, prior, generator)
-        yield optimizers['G'], plain_generator_loss(self, clip, prior, generator)
+        yield optimizers['D'], plain_discriminator_loss(self, clip, prior, generator), {}
+        yield optimizers['Enc'], plain_encoder_loss(self, clip, prior, generator), {}
+        yield optimizers['G'], plain_generator_loss(self, clip, prior, generator), {}
