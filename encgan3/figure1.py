@@ -18,7 +18,7 @@ from .clips import to_frames
 from .errors import InputError
 from .show import difference_clip
 
-# %% ../nbs/03_figure1.ipynb #2b86ee60
+# %% ../nbs/03_figure1.ipynb #79f9754f
 COLOURS = {'S': '#8fb8de', 'T': '#f2b880', 'V': '#a7d3a6', 'Enc': '#d9c2e9', 'D': '#eba6a9', 'F': '#f5e18c',
            'clip': '#cfc8b4', 'line': '#555555', 'text': '#222222', 'pale': '#f0f0ee', 'faint': '#cfcfcb'}
 UPDATES = {'Eq. 1': ('content', 'motion'), 'Eq. 2': ('G',), 'Eq. 3': ('D_I',), 'Eq. 4': ('D_V',)}
@@ -28,7 +28,7 @@ ROWS = {'S': 4.35, 'V': 3.15, 'T': 1.95} # height of a stream in the figure, inc
 BUS = 3.55 # where codes turn into streams, inches
 SHOWN = 0, 3, 6 # frames of a clip that are drawn
 
-# %% ../nbs/03_figure1.ipynb #8f2a60d7
+# %% ../nbs/03_figure1.ipynb #1cf9ade4
 def fused_shape(s: Tensor | None, t: Tensor | None, v: Tensor | None) -> tuple[int, ...]:
     """Shape of what the next layer of the video stream reads: motion added, content beside.
 
@@ -38,7 +38,7 @@ def fused_shape(s: Tensor | None, t: Tensor | None, v: Tensor | None) -> tuple[i
     channels, frames, *frame = (*t.shape[1:], 1, 1) if v is None else v.shape[1:]
     return (channels + (0 if s is None else s.shape[1]), frames, *frame)
 
-# %% ../nbs/03_figure1.ipynb #b0a9cb84
+# %% ../nbs/03_figure1.ipynb #f4fc8471
 def trace(model: nn.Module, clip: Tensor) -> dict[str, tuple[int, ...]]:
     """Shapes of what passes while one clip is encoded, decoded and shown to both discriminators.
 
@@ -78,7 +78,7 @@ def trace(model: nn.Module, clip: Tensor) -> dict[str, tuple[int, ...]]:
         hook.remove()
     return shapes
 
-# %% ../nbs/03_figure1.ipynb #8893c05f
+# %% ../nbs/03_figure1.ipynb #3ce5aefb
 def numbers(shape: tuple[int, ...], lines: int = 1) -> str:
     """A shape in words of a figure: channels, frames, height, width.
 
@@ -89,7 +89,7 @@ def numbers(shape: tuple[int, ...], lines: int = 1) -> str:
     first, second = ('×'.join(map(str, part)) for part in (shape[:cut], shape[cut:]))
     return first + (('\n×' if lines == 2 else '×') + second if second else '')
 
-# %% ../nbs/03_figure1.ipynb #588c3acb
+# %% ../nbs/03_figure1.ipynb #4bdf1dca
 def blank(width: float, height: float, dpi: int):
     """An empty drawing whose unit is an inch; no global figure is touched.
 
@@ -105,7 +105,7 @@ def blank(width: float, height: float, dpi: int):
     ax.set_axis_off()
     return fig, ax
 
-# %% ../nbs/03_figure1.ipynb #35ab89d3
+# %% ../nbs/03_figure1.ipynb #868de315
 def write(ax, x: float, y: float, text: str, size: float = 7.5, gid: str | None = None, **kw):
     """Text in the one font that Matplotlib brings along.
 
@@ -117,7 +117,7 @@ def write(ax, x: float, y: float, text: str, size: float = 7.5, gid: str | None 
     kw = {'ha': 'center', 'va': 'center', 'linespacing': 1.05, 'color': '#222222', 'zorder': 5} | kw
     ax.text(x, y, text, size=size, gid=gid, family='DejaVu Sans', **kw)
 
-# %% ../nbs/03_figure1.ipynb #48ea7986
+# %% ../nbs/03_figure1.ipynb #ee6d1a4e
 def box(ax, x: float, y: float, width: float, height: float, colour: str, edge: str = 'none', **kw):
     """A box with round corners around (x, y).
 
@@ -130,7 +130,7 @@ def box(ax, x: float, y: float, width: float, height: float, colour: str, edge: 
     ax.add_patch(FancyBboxPatch((x - width/2, y - height/2), width, height, facecolor=colour, edgecolor=edge,
                                 boxstyle='round,pad=0,rounding_size=.06', **kw))
 
-# %% ../nbs/03_figure1.ipynb #6e4171f8
+# %% ../nbs/03_figure1.ipynb #d8626678
 def way(ax, *points: tuple[float, float], ends: str = '->', colour: str = COLOURS['line'], **kw):
     """A line through points, with an arrow head at its end.
 
@@ -148,7 +148,7 @@ def way(ax, *points: tuple[float, float], ends: str = '->', colour: str = COLOUR
     ax.add_patch(FancyArrowPatch(path=Path(points), arrowstyle=style, color=colour, shrinkA=0, shrinkB=0,
                                  mutation_scale=1, **kw))
 
-# %% ../nbs/03_figure1.ipynb #d64ecea6
+# %% ../nbs/03_figure1.ipynb #93fe20a3
 def frames(ax, clip: Tensor, x: float, y: float, side: float, at: tuple[int, ...]):
     """Some frames of a clip, side by side around (x, y).
 
@@ -165,7 +165,7 @@ def frames(ax, clip: Tensor, x: float, y: float, side: float, at: tuple[int, ...
         ax.plot([left + k*side]*2, [y - side/2, y + side/2], color='white', linewidth=1, zorder=4)
     box(ax, x, y, right - left, side, 'none', COLOURS['line'], zorder=4, linewidth=.8)
 
-# %% ../nbs/03_figure1.ipynb #da0745e5
+# %% ../nbs/03_figure1.ipynb #ce9fd9d2
 def draw_encoders(ax, shapes: dict, clip: Tensor):
     """Left part: the clip, what each encoder sees of it, and the encoders.
 
@@ -191,7 +191,7 @@ def draw_encoders(ax, shapes: dict, clip: Tensor):
         box(ax, 1.87, row, .72, .58, COLOURS['Enc'])
         write(ax, 1.87, row, f'{name}\nencoder', 8.5)
 
-# %% ../nbs/03_figure1.ipynb #d3560905
+# %% ../nbs/03_figure1.ipynb #9ee97fff
 def draw_codes(ax, shapes: dict):
     """Codes from the encoders and, dashed, from the prior; both go into all three streams.
 
@@ -218,7 +218,7 @@ def draw_codes(ax, shapes: dict):
     write(ax, BUS + .2, ROWS['S'] + .92, 'dashed: from the prior, without a clip      '
           'sizes: channels × frames × height × width', 8, ha='left')
 
-# %% ../nbs/03_figure1.ipynb #388a2a97
+# %% ../nbs/03_figure1.ipynb #b602c273
 def draw_module(ax, x: float, name: str, shapes: dict):
     """One G3 module: its streams, what they read, and the fusion behind them.
 
@@ -241,7 +241,7 @@ def draw_module(ax, x: float, name: str, shapes: dict):
             write(ax, at, ROWS['V'] - .005, sign, 8)
     write(ax, x, ROWS['V'] - .45, numbers(shapes[name], 2), 7.5, name, color=LOSSES['Eq. 2'])
 
-# %% ../nbs/03_figure1.ipynb #46d3817c
+# %% ../nbs/03_figure1.ipynb #0bd7f8e2
 def draw_generator(ax, shapes: dict) -> float:
     """The modules, F-SA and to_rgb.
 
@@ -273,7 +273,7 @@ def draw_generator(ax, shapes: dict) -> float:
           '      green: what comes of both', 8, ha='left')
     return end + .4
 
-# %% ../nbs/03_figure1.ipynb #0f8cb2dc
+# %% ../nbs/03_figure1.ipynb #670492a2
 def draw_outputs(ax, shapes: dict, start: float, clip: Tensor, rebuilt: Tensor, new: Tensor) -> float:
     """The real clip, its reconstruction and a new clip.
 
@@ -298,7 +298,7 @@ def draw_outputs(ax, shapes: dict, start: float, clip: Tensor, rebuilt: Tensor, 
     way(ax, (x + .74, low), (x + .74, top), ends='-')
     return x + .74
 
-# %% ../nbs/03_figure1.ipynb #d4b9015e
+# %% ../nbs/03_figure1.ipynb #b73dda17
 def draw_discriminators(ax, shapes: dict, start: float):
     """Both discriminators, each with the three inputs.
 
@@ -314,7 +314,7 @@ def draw_discriminators(ax, shapes: dict, start: float):
         write(ax, x, at - .23, numbers(shapes[name]), 7.5, name)
         write(ax, x, at + .62*side, f'updated by\n{eq}', 8.5, color=LOSSES[eq])
 
-# %% ../nbs/03_figure1.ipynb #9f1f44b5
+# %% ../nbs/03_figure1.ipynb #cc00f5b6
 def draw_losses(ax, width: float):
     """What each loss is made of, and which part it updates.
 
@@ -336,7 +336,7 @@ def draw_losses(ax, width: float):
         write(ax, left + wide/2, .28, adds[eq], 8.5)
         left += wide + .1
 
-# %% ../nbs/03_figure1.ipynb #50c98b3f
+# %% ../nbs/03_figure1.ipynb #1d5a5c36
 def drawn(shapes: dict, clip: Tensor, rebuilt: Tensor, new: Tensor):
     """Figure 1: a clip through both encoders, the generator and both discriminators.
 
@@ -354,12 +354,12 @@ def drawn(shapes: dict, clip: Tensor, rebuilt: Tensor, new: Tensor):
     draw_losses(ax, width)
     return fig
 
-# %% ../nbs/03_figure1.ipynb #ba722400
-PARTS = ('clips', 'streams', 'g3', 'attention', 'generator', 'encoder', 'discriminators', 'losses', 'training',
-         'model')
+# %% ../nbs/03_figure1.ipynb #775774dd
+PARTS = ('clips', 'streams', 'g3', 'attention', 'generator', 'encoder', 'discriminators', 'losses',
+         'training', 'model')
 SMALL = {'S': 1.05, 'V': .74, 'T': .43} # height of a stream in the small drawing, inches
 
-# %% ../nbs/03_figure1.ipynb #c4d93486
+# %% ../nbs/03_figure1.ipynb #cbbdf93b
 def sketch_generator() -> Iterator[tuple[str, str, tuple, str, str]]:
     """The generator in small.
 
@@ -383,7 +383,7 @@ def sketch_generator() -> Iterator[tuple[str, str, tuple, str, str]]:
     yield 'losses', 'word', (3.94, .12), LOSSES['Eq. 2'], 'Eq. 2'
     yield 'training', 'word', (4.3, .12), LOSSES['Eq. 2'], '3rd'
 
-# %% ../nbs/03_figure1.ipynb #be2f121f
+# %% ../nbs/03_figure1.ipynb #b05213c8
 def sketch() -> Iterator[tuple[str, str, tuple, str, str]]:
     """The whole in small.
 
@@ -420,7 +420,7 @@ def sketch() -> Iterator[tuple[str, str, tuple, str, str]]:
         yield 'losses', 'word', (7.45, y), LOSSES[eq], eq
         yield 'training', 'word', (7.77, y), LOSSES[eq], '1st'
 
-# %% ../nbs/03_figure1.ipynb #ab0274a1
+# %% ../nbs/03_figure1.ipynb #04de1bfe
 def lit(part: str):
     """The whole in small and pale, with one part in its colours; InputError for an unknown part.
 
