@@ -179,17 +179,17 @@ def draw_encoders(ax, shapes: dict, clip: Tensor):
     frames(ax, clip, x, middle, .38, SHOWN)
     frames(ax, clip, x, top, .6, (0,))
     frames(ax, difference_clip(clip, 1.5), x, low, .38, [t + 1 for t in SHOWN])
-    write(ax, x - .1, middle - .29, 'clip $x$', 8, ha='right')
-    write(ax, x + .1, middle - .35, numbers(shapes['G.to_rgb'], 2), 7.5, ha='left')
-    write(ax, x, top + .4, f'frame 0, {numbers(shapes["content"])}', 7.5, 'content')
-    write(ax, x, low - .35, f'difference maps\n{numbers(shapes["motion"])}', 7.5, 'motion')
+    write(ax, x - .1, middle - .29, 'clip $x$', 9, ha='right')
+    write(ax, x + .1, middle - .35, numbers(shapes['G.to_rgb'], 2), 8.6, ha='left')
+    write(ax, x, top + .4, f'frame 0, {numbers(shapes["content"])}', 8.6, 'content')
+    write(ax, x, low - .35, f'difference maps\n{numbers(shapes["motion"])}', 8.6, 'motion')
     box(ax, 1.87, middle, .86, 3.7, PANELS['Eq. 1'], eq1, linewidth=1.6, zorder=0)
-    write(ax, 1.87, middle, 'Encoders,\nupdated\nby Eq. 1', 8.5, color=eq1)
+    write(ax, 1.87, middle, 'Encoders,\nupdated\nby Eq. 1', 9.3, color=eq1)
     for row, left, name in ((top, x + .31, 'content'), (low, x + .58, 'motion')):
         way(ax, (left, row), (1.51, row))
         way(ax, (2.23, row), (2.45, row))
         box(ax, 1.87, row, .72, .58, COLOURS['Enc'])
-        write(ax, 1.87, row, f'{name}\nencoder', 8.5)
+        write(ax, 1.87, row, f'{name}\nencoder', 9.3)
 
 # %% ../nbs/03_figure1.ipynb #9ee97fff
 def draw_codes(ax, shapes: dict):
@@ -203,20 +203,20 @@ def draw_codes(ax, shapes: dict):
         box(ax, x, row, .9, .58, 'white', COLOURS['line'], linewidth=1)
         write(ax, x, row + .19, 'posterior', 8)
         write(ax, x, row, f'${z}=\\mu+\\sigma\\varepsilon$', 9)
-        write(ax, x, row - .19, numbers(shapes[code]), 7.5, code)
+        write(ax, x, row - .19, numbers(shapes[code]), 8.6, code)
         box(ax, x, prior, .9, .42, 'white', COLOURS['line'], linewidth=1, linestyle='--')
         write(ax, x, prior, f'${z}\\sim N(0, I)$', 9)
         way(ax, (x, near), (x, far), ends='<->', colour=eq1)
-        write(ax, x + .08, (near + far)/2, 'KL', 8, ha='left', color=eq1)
+        write(ax, x + .08, (near + far)/2, 'KL', 9, ha='left', color=eq1)
         way(ax, (x + .45, prior), (BUS, prior), (BUS, row), ends='-', linestyle='--')
         way(ax, (x + .45, row), (BUS + .36, row))
         way(ax, (BUS, row), (BUS, join + .08*side))
         box(ax, BUS, row, .07, .07, COLOURS['line'], zorder=4)
     box(ax, BUS, join, .16, .16, COLOURS['S'], zorder=4)
     write(ax, BUS, join - .005, '‖', 8)
-    write(ax, BUS - .13, join, numbers(shapes['join'], 2), 7.5, 'join', ha='right', color=LOSSES['Eq. 2'])
+    write(ax, BUS - .13, join, numbers(shapes['join'], 2), 8.6, 'join', ha='right', color=LOSSES['Eq. 2'])
     write(ax, BUS + .2, ROWS['S'] + .92, 'dashed: from the prior, without a clip      '
-          'sizes: channels × frames × height × width', 8, ha='left')
+          'sizes: channels × frames × height × width', 9, ha='left')
 
 # %% ../nbs/03_figure1.ipynb #b602c273
 def draw_module(ax, x: float, name: str, shapes: dict):
@@ -226,12 +226,12 @@ def draw_module(ax, x: float, name: str, shapes: dict):
     name: such as G.g3.0
     shapes: see trace
     """
-    write(ax, x, ROWS['S'] + .46, f'$G3_{name[-1]}$', 9.5)
+    write(ax, x, ROWS['S'] + .5, f'$G3_{name[-1]}$', 10)
     for stream, y in ROWS.items():
         if f'{name}.{stream}' in shapes:
-            box(ax, x, y, .6, .58, COLOURS[stream])
-            write(ax, x, y + .17, f'$G_{stream}$', 9)
-            write(ax, x, y - .1, numbers(shapes[f'{name}.{stream}'], 2), 7.5, f'{name}.{stream}')
+            box(ax, x, y, .6, .66, COLOURS[stream])
+            write(ax, x, y + .2, f'$G_{stream}$', 10)
+            write(ax, x, y - .1, numbers(shapes[f'{name}.{stream}'], 2), 8.6, f'{name}.{stream}')
     way(ax, (x + .3, ROWS['V']), (x + .58, ROWS['V']), ends='-')
     for stream, at, sign, side in (('T', x + .4, '+', -1), ('S', x + .58, '‖', 1)):
         if f'{name}.{stream}' in shapes:
@@ -239,7 +239,7 @@ def draw_module(ax, x: float, name: str, shapes: dict):
             way(ax, (x + .3, y), (at, y), (at, ROWS['V'] + side*.08))
             box(ax, at, ROWS['V'], .16, .16, COLOURS[stream], zorder=4)
             write(ax, at, ROWS['V'] - .005, sign, 8)
-    write(ax, x, ROWS['V'] - .45, numbers(shapes[name], 2), 7.5, name, color=LOSSES['Eq. 2'])
+    write(ax, x, ROWS['V'] - .52, numbers(shapes[name], 2), 8.6, name, color=LOSSES['Eq. 2'])
 
 # %% ../nbs/03_figure1.ipynb #0bd7f8e2
 def draw_generator(ax, shapes: dict) -> float:
@@ -256,21 +256,21 @@ def draw_generator(ax, shapes: dict) -> float:
         before, end, x = x, x + .66, x + 1.04
         if i + 1 == last and 'G.fsa' in shapes:
             way(ax, (end, y), (end + .1, y))
-            box(ax, end + .24, y, .28, .58, COLOURS['F'])
-            write(ax, end + .24, y, 'F-SA', 8.5, rotation=90)
+            box(ax, end + .24, y, .28, .66, COLOURS['F'])
+            write(ax, end + .24, y, 'F-SA', 9.3, rotation=90)
             end, x = end + .38, x + .42
         if i < last:
             way(ax, (end, y), (x - .3, y))
             for row in (ROWS[s] for s in 'ST' if f'G.g3.{i}.{s}' in shapes):
                 way(ax, (before + .3, row), (x - .3, row))
     way(ax, (end, y), (end + .12, y))
-    box(ax, end + .26, y, .28, .58, COLOURS['V'])
-    write(ax, end + .26, y, 'to_rgb', 8.5, rotation=90)
+    box(ax, end + .26, y, .28, .66, COLOURS['V'])
+    write(ax, end + .26, y, 'to_rgb', 9.3, rotation=90)
     left, right = BUS + .2, end + .5
     box(ax, (left + right)/2, y, right - left, 3.7, PANELS['Eq. 2'], eq2, linewidth=1.6, zorder=0)
-    write(ax, left + .12, y - 1.68, 'Generator, updated by Eq. 2', 8.5, ha='left', color=eq2)
+    write(ax, left + .12, y - 1.68, 'Generator, updated by Eq. 2', 9.3, ha='left', color=eq2)
     write(ax, left, y - 2.03, '+ motion is added at every pixel      ‖ content is laid beside, in every frame'
-          '      green: what comes of both', 8, ha='left')
+          '      green: what comes of both', 9, ha='left')
     return end + .4
 
 # %% ../nbs/03_figure1.ipynb #670492a2
@@ -291,10 +291,10 @@ def draw_outputs(ax, shapes: dict, start: float, clip: Tensor, rebuilt: Tensor, 
                           (new, low, 'new $\\tilde{x}$')):
         frames(ax, what, x, y, .38, SHOWN)
         way(ax, (x + .57, y), (x + .74, y), ends='-')
-        write(ax, x - .57, y - .31, said, 8, ha='left')
-    write(ax, x + .57, middle - .35, numbers(shapes['G.to_rgb'], 2), 7.5, 'G.to_rgb', ha='right')
+        write(ax, x - .57, y - .31, said, 9, ha='left')
+    write(ax, x + .57, middle - .35, numbers(shapes['G.to_rgb'], 2), 8.6, 'G.to_rgb', ha='right')
     way(ax, (x, top - .22), (x, middle + .22), ends='<->')
-    write(ax, x + .07, (top + middle)/2, 'error, in\nEq. 1 and 2', 8, ha='left')
+    write(ax, x + .07, (top + middle)/2, 'error, in\nEq. 1\nand 2', 9, ha='left')
     way(ax, (x + .74, low), (x + .74, top), ends='-')
     return x + .74
 
@@ -304,15 +304,15 @@ def draw_discriminators(ax, shapes: dict, start: float):
 
     ax, shapes, start: see draw_module, trace, draw_outputs
     """
-    x, y = start + .65, ROWS['V']
+    x, y = start + .68, ROWS['V']
     for name, side, what, eq in (('D_I', 1, 'one frame', 'Eq. 3'), ('D_V', -1, 'the clip', 'Eq. 4')):
         at = y + .68*side
-        way(ax, (start, at), (x - .45, at))
-        box(ax, x, at, .9, .8, COLOURS['D'], LOSSES[eq], linewidth=1.6)
+        way(ax, (start, at), (x - .48, at))
+        box(ax, x, at, .96, .84, COLOURS['D'], LOSSES[eq], linewidth=1.6)
         write(ax, x, at + .22, f'${name}$', 10)
-        write(ax, x, at - .03, what, 8.5)
-        write(ax, x, at - .23, numbers(shapes[name]), 7.5, name)
-        write(ax, x, at + .62*side, f'updated by\n{eq}', 8.5, color=LOSSES[eq])
+        write(ax, x, at - .03, what, 9.3)
+        write(ax, x, at - .23, numbers(shapes[name]), 8.6, name)
+        write(ax, x, at + .62*side, f'updated by\n{eq}', 9.3, color=LOSSES[eq])
 
 # %% ../nbs/03_figure1.ipynb #cc00f5b6
 def draw_losses(ax, width: float):
@@ -332,8 +332,8 @@ def draw_losses(ax, width: float):
     for (eq, parts), share in zip(UPDATES.items(), (.235, .245, .26, .26)):
         wide = share*(width - .5)
         box(ax, left + wide/2, .42, wide, .62, PANELS[eq], LOSSES[eq], linewidth=1.6)
-        write(ax, left + wide/2, .58, f'{when[eq]}, {eq} updates {called[parts]}', 8.5, color=LOSSES[eq])
-        write(ax, left + wide/2, .28, adds[eq], 8.5)
+        write(ax, left + wide/2, .58, f'{when[eq]}, {eq} updates {called[parts]}', 9.3, color=LOSSES[eq])
+        write(ax, left + wide/2, .28, adds[eq], 9.3)
         left += wide + .1
 
 # %% ../nbs/03_figure1.ipynb #1d5a5c36
@@ -345,7 +345,7 @@ def drawn(shapes: dict, clip: Tensor, rebuilt: Tensor, new: Tensor):
     returns: a Matplotlib figure, which no other drawing changes
     """
     modules = sum(bool(re.fullmatch(r'G\.g3\.\d', name)) for name in shapes)
-    width = 7.18 + 1.04*modules + .42*('G.fsa' in shapes)
+    width = 7.24 + 1.04*modules + .42*('G.fsa' in shapes)
     fig, ax = blank(width, 5.75, 110)
     draw_encoders(ax, shapes, clip)
     draw_codes(ax, shapes)

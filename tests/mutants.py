@@ -102,7 +102,7 @@ OTHERS = [ # with `make mutants`
     ('content drawn as added', '03_figure1', '(channels + (0 if s is None else s.shape[1]), frames', '(channels, frames'),
     ('one difference map drawn for all', '03_figure1', 'tuple(x.transpose(0, 1).shape)', 'tuple(x.shape[1:])'),
     ('hooks left in the model', '03_figure1', 'hook.remove()', 'pass'),
-    ('size before the fusion', '03_figure1', 'numbers(shapes[name], 2), 7.5, name', "numbers(shapes[f'{name}.V'], 2), 7.5, name"),
+    ('size before the fusion', '03_figure1', 'numbers(shapes[name], 2)', "numbers(shapes[f'{name}.V'], 2)"),
     ('last frames drawn', '03_figure1', 'to_frames(clip)[0, list(at)]', 'to_frames(clip)[0, [-1 - t for t in at]]'),
     ('any part is lit', '03_figure1', 'if part not in PARTS: raise', 'if False: raise'),
     ('everything lit', '03_figure1', 'on = part in parts.split()', 'on = True'),
