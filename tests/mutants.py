@@ -97,6 +97,16 @@ OTHERS = [ # with `make mutants`
     ('last window forgotten', '02_clips', 'length - span(frames, stride) + 1), hop)', 'length - span(frames, stride)), hop)'),
     ('stride of a window ignored', '02_clips', 'start + span(frames, stride):stride]', 'start + frames]'),
     ('difference maps halved', '02_clips', 'return clip.diff(dim=2)', 'return clip.diff(dim=2) / 2'),
+    # 03_figure1
+    ('Eq. 2 said to update a discriminator too', '03_figure1', "'Eq. 2': ('G',)", "'Eq. 2': ('G', 'D_I')"),
+    ('losses of the discriminators exchanged', '03_figure1', "'Eq. 3': ('D_I',), 'Eq. 4': ('D_V',)", "'Eq. 3': ('D_V',), 'Eq. 4': ('D_I',)"),
+    ('content drawn as added', '03_figure1', '(channels + (0 if s is None else s.shape[1]), frames', '(channels, frames'),
+    ('one difference map drawn for all', '03_figure1', 'tuple(x.transpose(0, 1).shape)', 'tuple(x.shape[1:])'),
+    ('hooks left in the model', '03_figure1', 'hook.remove()', 'pass'),
+    ('size before the fusion', '03_figure1', 'numbers(shapes[name], 2)', "numbers(shapes[f'{name}.V'], 2)"),
+    ('last frames drawn', '03_figure1', 'to_frames(clip)[0, list(at)]', 'to_frames(clip)[0, [-1 - t for t in at]]'),
+    ('any part is lit', '03_figure1', 'if part not in PARTS: raise', 'if False: raise'),
+    ('everything lit', '03_figure1', 'on = part in parts.split()', 'on = True'),
     # 84_show
     ('GIF of 15 frames', '84_show', 'append_images=images[1:]', 'append_images=images[2:]'),
     ('strip with rows and columns swapped', '84_show', 'x.transpose(0, 2, 1, 3, 4).reshape(b * h', 'x.transpose(1, 2, 0, 3, 4).reshape(b * h'),
