@@ -67,5 +67,7 @@ def replaced(text: str, old: str, new: str) -> str:
             added = new[mine[head - 1].end():come[-1].end()] if head else new[:mine[len(come)].start()]
         else:
             added = ''
+        if added and re.search(r'\w$', text[:start]) and re.match(r'\w', added):
+            added = ' ' + added
         text = text[:start] + added + text[end:]
     return text
