@@ -554,7 +554,7 @@ OTHERS = [ # with `make mutants`
     ('people meet themselves', '25_two_people', "if a['factors']['subject'] != b['factors']['subject']]", ']'),
     ('left and right exchanged', '25_two_people', 'for side in (0, 1)], 3)', 'for side in (1, 0)], 3)'),
     ('both start at the beginning', '25_two_people', '(i - self.begins[k])[:, None] + self.stride', '0*(i - self.begins[k])[:, None] + self.stride'),
-    ('held-out pairs trained on', '25_two_people', "if split in (None, v['split'])]", ']'),
+    ('held-out pairs trained on', '64_store', "if split in (None, v['split'])]", ']'),
     ('choice of actions ignored', '25_two_people', "v['factors'].get(f) in values for f, values", "v['factors'].get(f) in values or True for f, values"),
     ('other pairs, same hash', '25_two_people', "f'{store.sha256} {videos}'.encode()", 'store.sha256.encode()'),
     # 26_own_videos

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ..clips import to_clip
-from .store import Catalogue, ClipStore, Windows
+from .store import Catalogue, ClipStore
 from ..errors import InputError
 
 # %% ../../nbs/25_two_people.ipynb #400d262c
@@ -50,9 +50,7 @@ class Pairs(Catalogue):
                        factors={f'{side} {f}': value for side, v in (('left', a), ('right', b))
                                 for f, value in v['factors'].items()},
                        places=(a['first'], b['first'])) for i, (a, b) in enumerate(two)]
-        Windows.__init__(self, [v for v in videos if split in (None, v['split'])], store.frames, store.stride)
-        self.folder = store.folder
-        self.split = split
+        super().__init__(store.folder, videos, split, store.frames, store.stride)
         self.size = store.size
         self.halves = halves(store.array)
         self.sha256 = hashlib.sha256(f'{store.sha256} {videos}'.encode()).hexdigest()

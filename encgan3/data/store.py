@@ -182,22 +182,20 @@ def read_store(folder: str | os.PathLike) -> tuple:
 
 # %% ../../nbs/64_store.ipynb #1ef19b0a
 class Catalogue(Windows):
-    "A clip store's index: who does what in which window."
-    def __init__(self, folder: str | os.PathLike, split: str | None = 'train', frames: int = FRAMES,
-                 stride: int | None = None):
-        """split: train, val or test; None: all
+    "Who does what in which window of a list of videos; InputError if there is no window."
+    def __init__(self, folder: str | os.PathLike, videos: list, split: str | None, frames: int, stride: int):
+        """folder: where the videos lie, for messages
+        videos: index entries
+        split: train, val or test; None: all
         frames: frames of a window
-        stride: frames of a window are this far apart; None: as prepared
+        stride: frames of a window are this far apart
         """
         self.folder, self.split = Path(folder), split
-        self.index, self.array = read_store(folder)
-        self.size, self.sha256 = self.index['size'], self.index['sha256']
-        super().__init__([v for v in self.index['videos'] if split in (None, v['split'])], frames, stride
-                         or self.index['stride'])
+        super().__init__([v for v in videos if split in (None, v['split'])], frames, stride)
         if not self.videos:
-            there = ', '.join(sorted({v['split'] for v in self.index['videos']}))
-            raise InputError(f'{folder}: no window of {frames} frames at stride {self.stride} in split '
-                             f'{split!r}: it has {there}')
+            there = ', '.join(sorted({v['split'] for v in videos}))
+            raise InputError(f'{folder}: no window of {frames} frames at stride {stride} in split {split!r}: '
+                             f'it has {there}')
 
     def factors(self, i: int) -> dict:
         """What is known of a window.
@@ -227,6 +225,16 @@ class Catalogue(Windows):
 class ClipStore(Catalogue):
     "Clips from a folder that `prepare` made: the index and the pixels."
     held: Tensor | None = None # all frames on another device, once `hold` has put them there
+
+    def __init__(self, folder: str | os.PathLike, split: str | None = 'train', frames: int = FRAMES,
+                 stride: int | None = None):
+        """split: train, val or test; None: all
+        frames: frames of a window
+        stride: frames of a window are this far apart; None: as prepared
+        """
+        self.index, self.array = read_store(folder)
+        self.size, self.sha256 = self.index['size'], self.index['sha256']
+        super().__init__(folder, self.index['videos'], split, frames, stride or self.index['stride'])
 
     def hold(self, device: torch.device):
         "Keep all frames on a device as bytes; clips are cut and scaled there from now on."
