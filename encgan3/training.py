@@ -320,11 +320,11 @@ def plot_log(rows: list[dict], picture=None):
     figure = Figure(figsize=(11, 2.6 if picture is None else 5.2), layout='constrained')
     grid = figure.add_gridspec(1 if picture is None else 2, 3)
     for i, (title, starts) in enumerate(panels.items()):
-        ax = figure.add_subplot(grid[0, i])
-        for name in rows[-1]:
+        ax = figure.add_subplot(grid[0, i], sharex=figure.axes[0] if i else None)
+        for name in dict.fromkeys(name for row in rows for name in row):
             if name.startswith(starts):
-                ax.plot([r['step'] for r in rows], [r.get(name, float('nan')) for r in rows], label=name,
-                        lw=1)
+                ax.plot([r['step'] for r in rows], [r.get(name, float('nan')) for r in rows], '.-',
+                        label=name, lw=1, ms=3)
         ax.set(title=title, xlabel='step', yscale='log' if i < 2 else 'linear')
         if ax.lines:
             ax.legend(fontsize=8)
