@@ -3,7 +3,7 @@ import ast, io, re, tokenize
 
 import pytest
 
-from pages import code_cells, is_export, is_off, notebooks, read, settings, source
+from pages import code_cells, is_export, is_off, notebooks, read, root, settings, source
 
 # a picture is the point there
 PICTURES = ('01_idea 03_figure1 20_train 21_samples 22_latents 24_hires 25_two_people 26_own_videos '
@@ -120,3 +120,16 @@ def test_no_print(path):
                  and isinstance(n.func, ast.Name)]
         assert is_export(c) or is_off(c) or 'print' not in calls, (
             f'{path.name}, cell {c["id"]}: prints; end the cell in a value')
+
+def test_contents_are_the_reading_order():
+    numbered = [path.stem for path in notebooks if path.stem[0].isdigit()]
+    cells = read(root/'nbs'/'index.ipynb')['cells']
+    contents = next(source(c) for c in cells if '**The method**' in source(c))
+    assert re.findall(r'\]\((\d\w+)\.ipynb\)', contents) == numbered
+
+def test_each_page_says_where_to_go_next():
+    numbered = [path for path in notebooks if path.stem[0].isdigit()]
+    for path, after in zip(numbered, numbered[1:]):
+        title = source(read(after)['cells'][0]).split('\n')[0].lstrip('# ')
+        last = source(read(path)['cells'][-1])
+        assert last == f'Next: [{title}]({after.name})', f'{path.name} ends with {last[:60]!r}'
