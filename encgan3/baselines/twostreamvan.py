@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['TASKS', 'adaptive', 'fuse', 'ConvLSTM', 'Posterior', 'FrameEncoder', 'normalised', 'MapEncoder', 'grown',
-           'FrameDecoder', 'Head', 'growth', 'MotionDecoder', 'Streams', 'Films', 'ramp', 'code', 'content_task',
-           'wanted', 'frame_task', 'video_task', 'who_learns', 'learn', 'Learner', 'TwoStreamVAN']
+           'FrameDecoder', 'Head', 'growth', 'MotionDecoder', 'Streams', 'film_of', 'new_films', 'ramp', 'code',
+           'content_task', 'wanted', 'frame_task', 'video_task', 'who_learns', 'learn', 'optimizers_of', 'task_of',
+           'updates_of', 'TwoStreamVAN']
 
 # %% ../../nbs/45_twostreamvan.ipynb #d152c79f
 import torch
@@ -239,35 +240,34 @@ class Streams(OldBaseline):
         return self.content_decoder(h, self.motion_decoder(zv, state, h))
 
 # %% ../../nbs/45_twostreamvan.ipynb #e4141ca9
-class Films(Streams):
-    "Films from codes."
-    def video(self, first: Tensor, zv: Tensor, real: tuple = (), share: float = 0.,
-              generator: torch.Generator | None = None) -> tuple[Tensor, list]:
-        """Frame after frame, each from the one before and its own motion code.
+def film_of(net: Streams, first: Tensor, zv: Tensor, real: tuple = (), share: float = 0.,
+            generator: torch.Generator | None = None) -> tuple[Tensor, list]:
+    """Frame after frame, each from the one before and its own motion code.
 
-        first, zv: frame (B, 3, H, W); a code for each further frame, (B, motion, L)
-        real, share: frames and features of maps of a real clip; how often those are shown
-        returns: clip of 1 + L frames; all features, (B, L, ...)
-        """
-        made, state, scales = [first], None, []
-        for t in range(zv.shape[2]):
-            shown = bool(real) and torch.rand((), generator=generator).item() < share
-            if t:
-                seen = real[1][t - 1] if shown else self.motion_encoder((made[-2] - made[-1])/2)
-                _, state = self.motion_decoder.memory(seen, state)
-            scales.append(self.step(real[0][t] if shown else made[-1], state, zv[:, :, t]))
-            made.append(scales[-1][-1])
-        return torch.stack(made, 2), [torch.stack(scale, 1) for scale in zip(*scales)]
+    first, zv: frame (B, 3, H, W); a code for each further frame, (B, motion, L)
+    real, share: frames and features of maps of a real clip; how often those are shown
+    returns: clip of 1 + L frames; all features, (B, L, ...)
+    """
+    made, state, scales = [first], None, []
+    for t in range(zv.shape[2]):
+        shown = bool(real) and torch.rand((), generator=generator).item() < share
+        if t:
+            seen = real[1][t - 1] if shown else net.motion_encoder((made[-2] - made[-1])/2)
+            _, state = net.motion_decoder.memory(seen, state)
+        scales.append(net.step(real[0][t] if shown else made[-1], state, zv[:, :, t]))
+        made.append(scales[-1][-1])
+    return torch.stack(made, 2), [torch.stack(scale, 1) for scale in zip(*scales)]
 
-    def generate(self, n: int, frames: int, generator: torch.Generator | None = None) -> Tensor:
-        """As the original: two frames more than asked for, of which the first two are dropped.
+def new_films(net: Streams, n: int, frames: int, generator: torch.Generator | None = None) -> Tensor:
+    """Films from the prior. As in the original, two frames more than asked for are made, and the first two
+    are dropped.
 
-        returns: (n, 3, frames, size, size)
-        """
-        like = self.content_decoder.code[0].weight
-        zx = noise((n, self.config['content']), like, generator)
-        zv = noise((n, self.config['motion'], frames + 1), like, generator)
-        return self.video(self.frame(zx)[-1], zv)[0][:, :, 2:].clamp(-1, 1)
+    returns: (n, 3, frames, size, size)
+    """
+    like = net.content_decoder.code[0].weight
+    zx = noise((n, net.config['content']), like, generator)
+    zv = noise((n, net.config['motion'], frames + 1), like, generator)
+    return film_of(net, net.frame(zx)[-1], zv)[0][:, :, 2:].clamp(-1, 1)
 
 # %% ../../nbs/45_twostreamvan.ipynb #26b5dca4
 def ramp(step: int, span: tuple, ends: tuple) -> float:
@@ -284,7 +284,7 @@ def code(q: Gaussian, known: bool, generator: torch.Generator | None) -> Tensor:
     return q.sample(generator) if known else noise(q.mean.shape, q.mean, generator)
 
 # %% ../../nbs/45_twostreamvan.ipynb #c66a7dff
-def content_task(net: Films, clip: Tensor, generator: torch.Generator):
+def content_task(net: Streams, clip: Tensor, generator: torch.Generator):
     "A frame from its own content code."
     x = pick_frames(clip, generator)
     def run(known):
@@ -292,13 +292,13 @@ def content_task(net: Films, clip: Tensor, generator: torch.Generator):
         return net.frame(code(q, known, generator))[-1], q.kl().mean(), 0.
     return x, run
 
-def wanted(net: Films, frames: Tensor) -> list[Tensor]:
+def wanted(net: Streams, frames: Tensor) -> list[Tensor]:
     "The content stream's own features of real frames."
     with torch.no_grad():
         return net.frame(net.content_encoder(frames).mean)[:-1]
 
 # %% ../../nbs/45_twostreamvan.ipynb #ff73e75b
-def frame_task(net: Films, clip: Tensor, generator: torch.Generator):
+def frame_task(net: Streams, clip: Tensor, generator: torch.Generator):
     "The next frame, after real frames and maps."
     t = int(torch.randint(1, clip.shape[2], (), generator=generator))
     goal = wanted(net, clip[:, :, t])
@@ -311,7 +311,7 @@ def frame_task(net: Films, clip: Tensor, generator: torch.Generator):
         return frame, q.kl().mean(), sum(map(mse_loss, made, goal))
     return clip[:, :, t], run
 
-def video_task(net: Films, clip: Tensor, generator: torch.Generator):
+def video_task(net: Streams, clip: Tensor, generator: torch.Generator):
     "The clip, from its first frame and all its motion codes."
     goal = wanted(net, fold_frames(clip[:, :, 1:]))
     share = ramp(int(net.steps), net.config['schedule'], (1., 0.))
@@ -320,7 +320,7 @@ def video_task(net: Films, clip: Tensor, generator: torch.Generator):
         q = net.motion_encoder.posterior(seen.flatten(0, 1))
         zv = code(q, known, generator).unflatten(0, seen.shape[:2]).transpose(1, 2)
         first = net.frame(net.content_encoder(clip[:, :, 0]).mean)[-1]
-        video, made = net.video(first, zv, (clip.unbind(2), seen.unbind(1)), share, generator)
+        video, made = film_of(net, first, zv, (clip.unbind(2), seen.unbind(1)), share, generator)
         return video, q.kl().mean(), sum(mse_loss(f.flatten(0, 1), g) for f, g in zip(made, goal))
     return clip, run
 
@@ -341,7 +341,7 @@ def who_learns(costs: tuple, margin: float) -> tuple[bool, bool]:
     return (decoder, discriminator) if decoder or discriminator else (True, True)
 
 # %% ../../nbs/45_twostreamvan.ipynb #b00d8caa
-def learn(net: Films, target: Tensor, run, parts: dict, task: str, kl: float, adversarial: float,
+def learn(net: Streams, target: Tensor, run, parts: dict, task: str, kl: float, adversarial: float,
           margin: float):
     """Yield (optimizer, loss, what to log) for encoder, decoder and discriminator.
 
@@ -370,40 +370,42 @@ def learn(net: Films, target: Tensor, run, parts: dict, task: str, kl: float, ad
         yield parts[d], sum(costs), terms
 
 # %% ../../nbs/45_twostreamvan.ipynb #1c018d5f
-class Learner(Films):
-    "The original's six optimizers and its choice of tasks."
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {name: self.adam(net, weight_decay=self.config['weight_decay'])
-                for name, net in self.named_children()}
+def optimizers_of(net: Streams) -> dict[str, torch.optim.Optimizer]:
+    "The original's six."
+    return {name: net.adam(part, weight_decay=net.config['weight_decay'])
+            for name, part in net.named_children()}
 
-    def choose(self, generator: torch.Generator) -> str:
-        "The task of a step."
-        c, (a, b) = self.config, torch.rand(2, generator=generator).tolist()
-        if a < c['content_share']:
-            return 'content'
-        return 'video' if b < ramp(int(self.steps), (0, c['schedule'][0]), c['video_share']) else 'frame'
+def task_of(net: Streams, generator: torch.Generator) -> str:
+    "The task of a step."
+    c, (a, b) = net.config, torch.rand(2, generator=generator).tolist()
+    if a < c['content_share']:
+        return 'content'
+    return 'video' if b < ramp(int(net.steps), (0, c['schedule'][0]), c['video_share']) else 'frame'
 
-    def updates(self, clip: Tensor, optimizers: dict, generator: torch.Generator):
-        """One task: encoder, decoder, discriminator. InputError where several processes would choose
-        different ones.
-        """
-        group = torch.distributed
-        if group.is_available() and group.is_initialized() and group.get_world_size() > 1:
-            raise InputError('TwoStreamVAN draws a task and skips updates, each process for itself: '
-                             'train it in one')
-        task, c = self.choose(generator), self.config
-        make, stream, discriminator = TASKS[task]
-        adversarial, margin = (c[key][list(TASKS).index(task)] for key in ('adversarial', 'margin'))
-        kl = ramp(int(self.steps), c['schedule'], c['kl_video']) if task == 'video' else c['kl']
-        parts = {name: optimizers[name] for name in (f'{stream}_encoder', f'{stream}_decoder', discriminator)}
-        yield from learn(self, *make(self, clip, generator), parts, task, kl, adversarial, margin)
-        self.steps += 1
+def updates_of(net: Streams, clip: Tensor, optimizers: dict, generator: torch.Generator):
+    """Yield (optimizer, loss, what to log) for one task: encoder, decoder, discriminator.
+
+    InputError where several processes would choose different ones.
+    """
+    group = torch.distributed
+    if group.is_available() and group.is_initialized() and group.get_world_size() > 1:
+        raise InputError('TwoStreamVAN draws a task and skips updates, each process for itself: '
+                         'train it in one')
+    task, c = task_of(net, generator), net.config
+    make, stream, discriminator = TASKS[task]
+    adversarial, margin = (c[key][list(TASKS).index(task)] for key in ('adversarial', 'margin'))
+    kl = ramp(int(net.steps), c['schedule'], c['kl_video']) if task == 'video' else c['kl']
+    parts = {name: optimizers[name] for name in (f'{stream}_encoder', f'{stream}_decoder', discriminator)}
+    yield from learn(net, *make(net, clip, generator), parts, task, kl, adversarial, margin)
+    net.steps += 1
 
 # %% ../../nbs/45_twostreamvan.ipynb #f5734630
-class TwoStreamVAN(Learner):
+class TwoStreamVAN(Streams):
     """TwoStreamVAN (Sun et al., WACV 2020), without classes. Clips are (B, 3, T, size, size) in [-1, 1], T =
     16, 20, 24, ...
     """
+    optimizers, updates, generate = optimizers_of, updates_of, new_films
+
     @torch.no_grad()
     def encode(self, clip: Tensor) -> Codes:
         """Posterior codes of real clips; InputError for a clip of another size, length, range or dtype.
@@ -421,11 +423,10 @@ class TwoStreamVAN(Learner):
         """zx, zv: (B, content), (B, motion, L)
         returns: (B, 3, 1 + L, size, size)
         """
-        return self.video(self.frame(zx)[-1], zv)[0].clamp(-1, 1)
+        return film_of(self, self.frame(zx)[-1], zv)[0].clamp(-1, 1)
 
     def reconstruct(self, clip: Tensor) -> Tensor:
-        q = self.encode(clip)
-        return self.decode(q.zx.mean, q.zv.mean)
+        return self.decode(*self.encode(clip).means())
 
     def swap(self, content: Tensor, motion: Tensor) -> Tensor:
         "Who or what is in `content`, moving as in `motion`."
