@@ -134,6 +134,18 @@ def test_a_setting_that_came_later_does_not_stop_an_old_run(tmp_path):
     with pytest.raises(InputError, match='encoder_size'):
         train(EncGAN3(**SMALL, encoder_size=16), Noise(), tmp_path, 3, batch=2, quiet=True)
 
+def test_a_setting_with_another_name_does_not_stop_an_old_run(tmp_path):
+    train(EncGAN3(**SMALL), Noise(), tmp_path, 1, batch=2, quiet=True)
+    file = checkpoints(tmp_path)[-1]/'state.json'
+    state = json.loads(file.read_text())
+    state['config']['judge_ch'] = state['config'].pop('discriminator_ch') # what it was called
+    file.write_text(json.dumps(state))
+    before = stored(tmp_path)
+    again = EncGAN3.from_pretrained(tmp_path)
+    assert again.knobs.discriminator_ch == SMALL['discriminator_ch']
+    assert all(torch.equal(value, before[f'model/{key}']) for key, value in again.state_dict().items())
+    assert train(EncGAN3(**SMALL), Noise(), tmp_path, 2, batch=2, quiet=True) == 2
+
 TRAIN = '''
 import sys
 sys.path.insert(0, sys.argv[2])
