@@ -19,14 +19,17 @@ def pytest_collection_modifyitems(items):
         if skip_page or is_off(item.cell):
             item.options['skip'] = True
 
+TOGETHER = 'test_runs.py', 'test_browser.py', 'test_hub.py' # they share what takes long to set up
+
 class ByPage(LoadScopeScheduling):
-    """The cells of a page run in one process, in order, and its mutants in one.
+    """The cells of a page run in one process, in order, its mutants in one, and some files in one.
 
     Every other test runs wherever there is room.
     """
     def _split_scope(self, nodeid):
-        if '.ipynb::' in nodeid:
-            return nodeid.split('::')[0]
+        file = nodeid.split('::')[0]
+        if file.endswith(('.ipynb', *TOGETHER)):
+            return file
         mutant = re.search(r'test_mutants\.py::.*\[(\w+)', nodeid)
         return f'mutants of {mutant[1]}' if mutant else nodeid
 

@@ -134,13 +134,18 @@ def test_one_signal_stops_all_of_it_and_says_so(home):
     command = [Path(sys.executable).with_name('encgan3'), 'reproduce', 'table2', '--data', home/'store',
                '--preset', 'micro', '--steps', '100000',
                '--protocol', 'random', '--workers', '2', '--out', home/'stopped']
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    # a shell's background jobs ignore SIGINT, and so would their children
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     limit = time.monotonic() + 300
-    while len([*(home/'stopped').glob('runs/*/.lock')]) < 2:
-        assert process.poll() is None and time.monotonic() < limit
-        time.sleep(.1)
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=120)
+    try:
+        while len([*(home/'stopped').glob('runs/*/.lock')]) < 2:
+            assert process.poll() is None and time.monotonic() < limit
+            time.sleep(.1)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == 128 + signal.SIGINT and 'core hours' in said and 'missing' in said
     assert not list((home/'stopped').glob('records/*.json'))
 
