@@ -208,7 +208,7 @@ OTHERS = [
     ('model from a preset moves global state', '19_model', 'with torch.random.fork_rng(devices=[]):', 'with torch.enable_grad():'),
     ('frozen prior', '19_model', 'noise((n, self.G.motion, steps), like, generator)', '0*noise((n, self.G.motion, steps), like, generator)'),
     ('divergences as literal sums at 64 pixels, whatever the size', '19_model', "literal_kl(sizes['size'])", 'literal_kl(64)'),
-    ('any recipe passes', '19_model', 'if recipe not in RECIPES: raise', 'if False: raise', 'RECIPES[recipe] |', "RECIPES.get(recipe, PRINTED) |"),
+    ('any recipe passes', '19_model', 'if recipe not in RECIPES: raise', 'if False: raise', 'RECIPES[recipe] |', "RECIPES.get(recipe, {}) |"),
     ('a size that no generator has', '19_model', "    modules(sizes['size'])\n", ''),
     ('recipe that is not the nearest', '19_model', 'nearest = min(differ', 'nearest = max(differ'),
     ('deviations untold', '19_model', "if mine[name] != settings[name]]", "if False]"),
@@ -389,7 +389,6 @@ OTHERS = [
     ('another frame for the generator', '44_g3an', "train_only(self, self.G)\n", "train_only(self, self.G)\n        new_m = one_moment(new, generator)\n"),
     ('D_V forgotten', '44_g3an', "yield optimizers['D'], D_I + D_V", "yield optimizers['D'], D_I"),
     ('saturating generator', '44_g3an', 'G_I, G_V = real(self.D_I(new_m)), real(self.D_V(new))', 'G_I, G_V = -fake(self.D_I(new_m)), -fake(self.D_V(new))'),
-    ('18 frames become 16', '44_g3an', 'frames < FRAMES or frames % 4', 'frames < FRAMES'),
     ('F-SA always built', '44_g3an', "'motion', 'attention', 'spatial'", "'motion', 'spatial', 'spatial'") ,
     # 45_twostreamvan
     ('columns shifted the other way', '45_twostreamvan', '.unfold(3, k, 1)', '.unfold(3, k, 1).flip(5)'),
@@ -492,7 +491,6 @@ OTHERS = [
     ('what is left out is not counted', '64_store', 'motionless += still', 'motionless += 0'),
     ('quarantine forgets', '64_store', "note = lambda reason, kept: quarantine.append(dict(file=file, reason=reason, kept=kept))", 'note = lambda reason, kept: None'),
     ('strips taken for videos', '64_store', "if path.suffix == '.jpg': return", 'if False: return'),
-    ('held-out pairs trained on', '64_store', "if split in (None, v['split'])]", ']'),
     ('frames held on a device, cut elsewhere', '64_store', 'self.held[torch.from_numpy(rows)', 'self.held[torch.from_numpy(rows - rows.min())'),
     # 65_datasets
     ('stand-ins are zoomed to', '65_datasets', "FIXED if drawn and spec.crop == 'mover' else spec.crop", 'spec.crop'),
