@@ -420,6 +420,7 @@ OTHERS = [
     ('a record that is being written ends the queue', '50_runs', "glob('[!.]*.json')", "glob('*.json')"),
     ('measured at the end alone', '50_runs', 'return [*itertools.takewhile(lambda step: step < steps, doubled), steps]', 'return [steps]'),
     ('the curve begins anew', '50_runs', "curve = json.loads(file.read_text()) if file.exists() else []", 'curve = []'),
+    ('the growing picture shows the end alone', '50_runs', 'for point in curve:\n        file', 'for point in curve[-1:]:\n        file'),
     ('lists without their data are run', '50_runs', ' if name in places\n', '\n', "places[name], seed", "places.get(name, 'weizmann-s'), seed"),
     ('unfinished run measured', '50_runs', 'if done < step or time.monotonic() > end or stop(): return None', 'if False: return None'),
     ('evaluation after the time is over', '50_runs', 'or time.monotonic() > end or stop(): return None', 'or stop(): return None'),

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['METHODS', 'EXPERIMENTS', 'ROWS', 'BUDGETS', 'TABLE1_ALONE', 'CAMPAIGN', 'FORMAT', 'SHOWN', 'load_model', 'data_key',
            'Run', 'queue', 'campaign', 'read_records', 'by_new_names', 'training_lock', 'listing', 'store_of',
-           'code_version', 'commit', 'gates', 'hardware', 'milestones', 'curve_file', 'measured_point', 'condensed',
-           'measure', 'write_record']
+           'code_version', 'commit', 'gates', 'hardware', 'milestones', 'curve_file', 'row_file', 'write_row',
+           'measured_point', 'condensed', 'write_growth', 'measure', 'write_record']
 
 # %% ../../nbs/50_runs.ipynb #f83f6f30
 import hashlib, itertools, json, math, platform, re, subprocess, time
@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
+import imageio.v3 as iio
+import numpy as np
 import pandas as pd
 import torch
 
@@ -36,7 +38,7 @@ from ..evaluation.measure import evaluate, network_of
 from ..evaluation.protocols import OLD_NAME, PROTOCOLS, Protocol
 from ..model import EncGAN3
 from ..settings import PRESETS, renamed
-from ..show import save
+from ..show import labelled, png, save, strip
 from ..standins.films import STANDINS
 from ..training import step_generator, train
 
@@ -294,16 +296,35 @@ def curve_file(run: Run, out: Path) -> Path:
     "Where the points of a run's curve lie."
     return Path(out)/'runs'/run.training/f'curve-{run.called(run.protocol.name)}.json'
 
+def row_file(run: Run, step: int, out: Path) -> Path:
+    "Where the row of a run's growing picture lies that was drawn after so many steps."
+    return Path(out)/'runs'/run.training/'rows'/f'{step:06}.png'
+
+def write_row(model, clips: ClipStore, file: Path) -> None:
+    """Draw what a model makes of the clip in the middle of a store, and new clips, side by side.
+
+    clips: only the middle one is asked for
+    file: a PNG, one clip high: four frames of each of two clips
+    """
+    shown = model.sample(2, generator=step_generator(0, 0))
+    if hasattr(model, 'reconstruct'):
+        shown = torch.cat([model.reconstruct(clips.clips([len(clips)//2])), shown[:1]])
+    file.parent.mkdir(exist_ok=True)
+    with replacing(file) as new:
+        new.write_bytes(png(np.hstack([strip(clip[None], every=4) for clip in shown])))
+
 def measured_point(run: Run, step: int, model, store: Path, out: Path, quiet: bool) -> dict:
-    "One point of a run's curve, and its moving picture."
+    "One point of a run's curve, its moving picture and its row of the growing one."
     folder, classifiers = Path(out)/'runs'/run.training, Path(out)/'classifiers'
     network = network_of(run.protocol, store, classifiers, quiet)
     found = evaluate(model, store, network, run.protocol, quiet, classifiers/'seen')
     with replacing(folder/'samples.gif') as file:
         save(model.sample(8, generator=step_generator(0, 0)), file, columns=4)
+    write_row(model, ClipStore(store), row_file(run, step, out))
     spent = json.loads((find(folder)[0]).read_text())['core seconds']
     return {'step': step, 'clips': step*run.batch, 'core seconds': spent, 'gates': gates(model),
             'commit': commit(), 'code': code_version(), 'hardware': hardware()} | found
+
 
 # %% ../../nbs/50_runs.ipynb #90bdb6d1
 SHOWN = {'prior': ('FID', 'precision', 'recall', 'IS', 'IS action'),
@@ -317,13 +338,30 @@ def condensed(point: dict) -> dict:
     return ({name: point[name] for name in ('step', 'clips', 'core seconds', 'gates', 'code', 'hardware')}
             | scores)
 
+# %% ../../nbs/50_runs.ipynb #5b7e91d0
+def write_growth(run: Run, curve: list[dict], clips: ClipStore, out: Path, records: Path) -> None:
+    """Stack the rows of a run below two real clips, each with the clips that had been seen.
+
+    curve: points without a row, which older versions wrote, are left out
+    """
+    middle, other = len(clips)//2, len(clips)//4
+    rows = {'real clips': np.hstack([strip(clip[None], every=4) for clip in clips.clips([middle, other])])}
+    for point in curve:
+        file = row_file(run, point['step'], out)
+        if point['step'] <= run.steps and file.exists():
+            rows[f'{point["clips"]:,} seen'] = iio.imread(file)
+    if len(rows) > 1:
+        with replacing(Path(records)/f'{run.name}.png') as new:
+            new.write_bytes(png(labelled(np.vstack([*rows.values()]), rows=[*rows], zoom=1)))
+
+
 # %% ../../nbs/50_runs.ipynb #a8563759
 def measure(run: Run, out: Path, records: Path, minutes: float = math.inf, quiet: bool = False,
             watch: Callable | None = None) -> dict | None:
     """Make a run, or go on with it, measure it on its way, and write its record.
 
     run, out: folder of the queue
-    records: where its record goes, with a picture of samples
+    records: where its record goes, with its pictures
     minutes: of training, at most; an evaluation begins before they are over, or at the next call
     quiet, watch: no progress bars; see train
     returns: the record; None if time ran out, or a signal came
@@ -350,6 +388,7 @@ def measure(run: Run, out: Path, records: Path, minutes: float = math.inf, quiet
             curve.append(measured_point(run, step, model, store, out, quiet))
             with replacing(file) as new:
                 new.write_text(json.dumps(curve))
+        write_growth(run, curve, clips, out, records)
         return write_record(run, model, curve, read_log(folder), clips, records)
 
 # %% ../../nbs/50_runs.ipynb #e392877b
