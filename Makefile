@@ -1,14 +1,15 @@
-# make demo | app | test | mutants | lab | export | clean; everything is installed into .venv at the first call
+# make demo | app | test | mutants | soak | lab | export | clean; everything is installed into .venv at the first call
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: help install demo app test mutants lab export clean
+.PHONY: help install demo app test mutants soak lab export clean
 help:
 	@echo 'make demo [VIDEOS=folder] [FROM_SCRATCH=1]   train a little, swap motions, write demo/'
 	@echo 'make app [PORT=8866]   sliders over a video in your browser, served to this machine alone'
 	@echo 'make test     all notebooks and tests, as CI runs them'
 	@echo 'make mutants  every wrong edit, one by one: each must turn its page red'
+	@echo 'make soak     every promise tried hundreds of times: kills, faults, hostile files; an hour'
 	@echo 'make lab      JupyterLab on the notebooks'
 	@echo 'make export   the package and README.md from the notebooks'
 	@echo 'make clean    remove what can be made again'
@@ -27,14 +28,17 @@ demo: install
 app: install
 	$(BIN)/voila nbs/app.ipynb --Voila.ip=127.0.0.1 --port=$(or $(PORT),8866) --Voila.tornado_settings="{'websocket_max_message_size': 268435456}"
 
-test mutants: export OMP_NUM_THREADS = 1
-test mutants: export HF_HUB_OFFLINE = 1
+test mutants soak: export OMP_NUM_THREADS = 1
+test mutants soak: export HF_HUB_OFFLINE = 1
 test: install
 	$(BIN)/nbdev_test --n_workers 2 --timing
 	$(BIN)/python -m pytest --nbval --nbval-current-env --numprocesses 2 --quiet nbs tests
 
 mutants: install
 	ENCGAN3_MUTANTS=all $(BIN)/python -m pytest --numprocesses 2 --quiet tests/test_mutants.py
+
+soak: install
+	$(BIN)/python tests/soak.py $(ONLY)
 
 lab: install
 	$(BIN)/jupyter lab --notebook-dir nbs --ServerApp.tornado_settings="{'websocket_max_message_size': 268435456}" # uploads of videos are larger than the default

@@ -1,0 +1,49 @@
+"""Tries every promise as often as it says, and writes what came of it: tests/soak.json.
+
+python tests/soak.py [R2 R6-bad_videos ...]   all of them, or some, which are merged into the table
+"""
+import json, multiprocessing, os, platform, subprocess, sys, tempfile, time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from datetime import date
+from pathlib import Path
+
+from promises import all_promises, broken
+
+TABLE = Path(__file__).with_name('soak.json')
+
+def tried(name: str) -> dict:
+    "One promise in a process of its own."
+    promise = next(p for p in all_promises() if p.name == name)
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix='soak-') as folder:
+        tries, failures = broken(promise, promise.many, Path(folder))
+    return {'promise': promise.id, 'what': promise.tries.__name__, 'says': promise.says, 'tried': tries,
+            'failures': failures, 'minutes': round((time.monotonic() - start)/60, 1)}
+
+def machine() -> str:
+    "Processor and its number of cores."
+    lines = Path('/proc/cpuinfo').read_text().splitlines() if Path('/proc/cpuinfo').exists() else []
+    model = next((line.split(': ')[1] for line in lines if line.startswith('model name')), platform.machine())
+    return f'{model}, {os.cpu_count()} cores'
+
+def main(wanted: list[str]) -> int:
+    names = [p.name for p in all_promises() if not wanted or p.id in wanted or p.name in wanted]
+    assert names, f'no such promise: {wanted}'
+    commit = subprocess.run(['git', 'describe', '--always', '--dirty'], capture_output=True, text=True,
+                            cwd=TABLE.parent).stdout.strip()
+    old = json.loads(TABLE.read_text())['rows'] if TABLE.exists() else []
+    rows = {f'{row["promise"]}-{row["what"]}': row for row in old}
+    with ProcessPoolExecutor(2, multiprocessing.get_context('spawn'), max_tasks_per_child=1) as pool:
+        for done in as_completed([pool.submit(tried, name) for name in names]):
+            row = done.result() | {'commit': commit, 'date': date.today().isoformat(), 'machine': machine()}
+            rows[f'{row["promise"]}-{row["what"]}'] = row
+            print(f'{row["promise"]:4} {row["what"]:40} {row["tried"]:5} tried {len(row["failures"]):4} failed '
+                  f'{row["minutes"]:5} min', *row['failures'], sep='\n     ', flush=True)
+    known = {p.name for p in all_promises()}
+    kept = sorted((row for name, row in rows.items() if name in known), key=lambda r: (int(r['promise'][1:]),
+                                                                                    r['what']))
+    TABLE.write_text(json.dumps({'rows': kept}, indent=1) + '\n')
+    return sum(len(row['failures']) for row in kept)
+
+if __name__ == '__main__':
+    sys.exit(bool(main(sys.argv[1:])))
