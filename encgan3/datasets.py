@@ -32,7 +32,7 @@ from .standins.films import NOTE, STANDINS, write_standin
 # %% ../nbs/65_datasets.ipynb #6048bca2
 LOST = 'ends the process that reads it, perhaps for want of memory: leave it out'
 LARGEST = 1024 # pixels of a side
-UNREAD = set('.flv .ts .mts .m2ts .vob .ogv .3gp .rm .asf .mxf .png .jpg .jpeg .bmp .tif .tiff .webp'.split())
+UNREAD = set('.flv .ts .mts .m2ts .vob .ogv .3gp .rm .mxf .png .jpg .jpeg .bmp .tif .tiff .webp'.split())
 
 @contextmanager
 def building(store: str | os.PathLike) -> Iterator[Path]:
@@ -85,8 +85,8 @@ def not_read(folder: str | os.PathLike, source: Source) -> list:
         kind = p.suffix.lower()
         if kind in UNREAD.difference(source.suffixes) and p.name[0] != '.':
             kinds.setdefault(kind, []).append(p.name)
-    return [dict(file=f'*{kind}', kept=False, reason=f'{len(names)} such as {names[0]}: only '
-                 f'{" ".join(source.suffixes)} are read') for kind, names in kinds.items()]
+    return [dict(file=f'*{kind}', reason=f'{len(names)}, such as {names[0]}: only '
+                 f'{" ".join(source.suffixes)} are read', kept=False) for kind, names in kinds.items()]
 
 def choose(items: list, limit: int | None, seed: int) -> list:
     "All items, or `limit` of them drawn by the seed, in their order."

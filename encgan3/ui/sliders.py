@@ -105,7 +105,8 @@ def arranged(c: dict, out: dict, upload: list, reset):
                     head('Mix'), *[c[k] for k in ('content', 'motion', 'plus', 'scale')],
                     *([head('Directions'), *along] if along else []), head('Length'), c['frames'], c['seed']],
                    layout=w.Layout(width='412px', max_width='100%'))
-    page = w.VBox([w.HTML(STYLE + upload_limit(MOST_HANDED)), w.HBox([left, right], layout=w.Layout(**wrap)), out['about']])
+    page = w.VBox([w.HTML(STYLE + upload_limit(MOST_HANDED)),
+                   w.HBox([left, right], layout=w.Layout(**wrap)), out['about']])
     page.add_class('encgan3')
     return page
 
