@@ -78,13 +78,13 @@ def provenance(record: dict) -> str:
     stages = record.get('stages', [record])
     shown = record.get('shown') or record['store']
     steps, config = sum(s['steps'] for s in stages), stages[-1]['config']
-    judged = sum(s['steps'] for s in stages if s['config'].get('adversarial', 1))
+    adversarial = sum(s['steps'] for s in stages if s['config'].get('adversarial', 1))
     labels = sorted({factor for s in stages for factor in s.get('augmentation', {}).get('same', [])})
     parts = {'Recipe': re.sub('=[^,]*', '', recipe_of(config))
              + (f' (last of {len(stages)} stages)' if len(stages) > 1 else ''),
              'data': f'{shown["dataset"]}, {"a stand-in" if shown["stand_in"] else "recordings"}',
              'clips seen': f'{sum(s["steps"]*s["batch"] for s in stages):,}',
-             'discriminators': f'in {100*judged/max(1, steps):.3g} % of the steps',
+             'discriminators': f'in {100*adversarial/max(1, steps):.3g} % of the steps',
              'labels': ', '.join(labels) or 'none',
              'F-SA': {'g3an': 'with swapped axes', True: 'yes'}.get(config.get('attention'), 'no')}
     faults = sorted({s['fault'] for s in stages if 'fault' in s})

@@ -182,6 +182,7 @@ OTHERS = [
     ('ends without a checkpoint', '17_training', '            if saved != step: checkpoint(', '            if False: checkpoint('),
     ('bfloat16 asked for, float32 computed', '17_training', "enabled=precision == 'bf16'", 'enabled=False'),
     ('checkpoint of weights that are no numbers', '17_training', '    finite(terms, step)\n    header', '    header'),
+    ('columns of the last entry alone', '17_training', 'dict.fromkeys(name for row in rows for name in row)', 'dict.fromkeys(rows[-1])'),
     ('precision never reaches the step', '17_training', 'step, frame, precision)\n                step', 'step, frame)\n                step'),
     # 18_settings
     ('unknown setting ignored', '18_settings', 'if wrong := sorted(set(settings) - known): raise', 'if False: raise'),

@@ -133,7 +133,7 @@ def save_checkpoint(run: Path, step: int, parts: dict, optimizers: dict, header:
 def differs(state: dict, header: dict, defaults: dict) -> str:
     """The first setting in which a checkpoint's header isn't ours, with both values.
 
-    What it doesn't know had its default.
+    A setting that the checkpoint doesn't have counts as its default.
 
     state, header, defaults: by section, then by setting
     returns: '' if nothing does

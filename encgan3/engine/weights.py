@@ -21,7 +21,7 @@ from ..errors import InputError
 SHIPPED = Path(str(files('encgan3')))/'weights' # models inside the package, by name
 
 def find(model: str | Path, revision: str | None = None) -> tuple[Path, Path]:
-    """Where a model's files are; InputError says where was looked.
+    """Where a model's files are; InputError says where it was looked for.
 
     model: folder, training run, shipped name or Hub id
     revision: of a Hub id
