@@ -32,7 +32,7 @@ class Source:
     suffixes: tuple = ('.avi', '.mp4', '.mov', '.mkv', '.gif', '.webm') # of its files
     named: Callable | None = None # path -> factors or None; None: by the pattern
     unpack: Callable | None = None # (file, folder) -> the folder, filled; None: a folder is given
-    gaps: bool = False # nobody is there at times: without a list of ranges, what moves tells when
+    gaps: bool = False # at times nobody is in the picture: without a list of ranges, motion tells when
 
     def factors(self, path: Path) -> dict | None:
         """Read the factors from a file name; an action that is not in it is the folder's name.

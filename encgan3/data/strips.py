@@ -95,7 +95,7 @@ def unpack_masks(file: str | Path, folder: str | Path, seconds: float = 120) -> 
     file: classification_masks.mat
     folder: to fill; nothing is written outside it
     seconds: limit of time
-    returns: the folder: one file a film, NumPy's format, bool (T, H, W)
+    returns: the folder: one file per film, NumPy's format, bool (T, H, W)
     """
     if not Path(file).is_file():
         raise InputError(f'{file}: no such file: download classification_masks.mat from the Weizmann page')

@@ -31,7 +31,7 @@ class Protocol:
 PROTOCOLS = {p.name: p for p in (
     Protocol('classifier', 'classifier', 1000), # ours, for any data set with labels
     Protocol('kinetics', 'r2plus1d_18', 1000), # a public network, weights by name
-    Protocol('g3an', 'resnext', 5000, 'centre', stride=1), # as public G³AN does it since February 2021
+    Protocol('g3an', 'resnext', 5000, 'centre', stride=1), # as public G³AN has done it since February 2021
     Protocol('random', 'random', 200))} # needs no weights and tells little
 
 # %% ../../nbs/32_protocols.ipynb #93bb630e
