@@ -6,8 +6,8 @@ from functools import partial
 from multiprocessing import get_context
 
 forks = get_context('forkserver')
-forks.set_forkserver_preload(['torch', 'torchvision', 'accelerate', 'scipy.stats', 'matplotlib.pyplot', 'pandas',
-                              'ipykernel.kernelapp', 'encgan3.cli', 'encgan3.campaign.workers'])
+forks.set_forkserver_preload(['torch', 'torchvision', 'accelerate', 'scipy.stats', 'matplotlib.pyplot',
+                              'pandas', 'ipykernel.kernelapp', 'encgan3.cli', 'encgan3.campaign.workers'])
 
 def said_to(out, err):
     "From now on this process, and those that it starts, write into files."

@@ -1,4 +1,4 @@
-"A queue of short runs that two workers share: python two_workers.py STORE OUT SEEDS, or a fork that calls it."
+"A queue of short runs for two workers: python two_workers.py STORE OUT SEEDS, or a fork that calls it."
 import sys
 from dataclasses import replace
 from multiprocessing import get_context
