@@ -393,12 +393,12 @@ def test_workbench(page, tmp_path, shot):
         upload(page, own_video(tmp_path/'own.mp4'), 'own.mp4 is here')
         assert page.get_by_text('nobody: only encode and decode').evaluate('option => option.selected')
         look = page.locator('.encgan3 img').first
-        before = look.evaluate(BYTES)
+        before, source = look.evaluate(BYTES), look.get_attribute('src')
         slider(page, 'box: left').focus()
         for _ in range(5):
             page.keyboard.press('ArrowLeft')
         page.wait_for_function("([img, old]) => img.src !== old",
-                               arg=[look.element_handle(), look.get_attribute('src')])
+                               arg=[look.element_handle(), source])
         assert look.evaluate(BYTES) != before
         edit.click()
         page.get_by_text('The model rebuilds this square').wait_for()
