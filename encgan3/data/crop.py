@@ -88,7 +88,7 @@ def odd(scene: np.ndarray) -> np.ndarray:
     return around(around(far) > 6) > 0
 
 def grown(seed: np.ndarray, into: np.ndarray) -> np.ndarray:
-    """All of `into` that hangs together with a seed; a gap of one block is crossed.
+    """All of `into` that is connected to a seed; a gap of one block is crossed.
 
     seed, into: bool (h, w), both
     returns: bool (h, w)

@@ -113,7 +113,7 @@ def fill(path: str | os.PathLike, jobs: list, results: Iterable, size: int, need
 
 # %% ../../nbs/64_store.ipynb #7af7c85b
 class Windows:
-    "The windows of a list of videos, numbered through."
+    "The windows of a list of videos, numbered consecutively."
     def __init__(self, videos: list, frames: int, stride: int):
         """videos: index entries, with first, length and factors
         frames: frames of a window
