@@ -69,18 +69,18 @@ def read_json(file: str | Path) -> dict:
 
     file: no longer than MOST_BYTES
     """
+    if not os.path.isfile(file):
+        raise ValueError('is no file' if os.path.exists(file) else 'is missing')
+    if os.path.getsize(file) > MOST_BYTES:
+        raise ValueError(f'has more than {MOST_BYTES} bytes')
     try:
-        if not os.path.isfile(file):
-            raise ValueError('is no file' if os.path.exists(file) else 'is missing')
-        if os.path.getsize(file) > MOST_BYTES:
-            raise ValueError(f'has more than {MOST_BYTES} bytes')
         found = json.loads(Path(file).read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise ValueError('is no JSON') from None
     except RecursionError:
         raise ValueError('has lists in lists without an end') from None
     except OSError as e:
         raise ValueError(f'can not be read ({e.strerror})') from None
+    except ValueError: # of the syntax, of the letters, of a number with thousands of digits
+        raise ValueError('is no JSON') from None
     if not isinstance(found, dict):
         raise ValueError('holds no object')
     return found
@@ -145,7 +145,7 @@ class Within(TorchFunctionMode):
             size = args[0] if args and isinstance(args[0], (tuple, list)) else args
             self.left -= math.prod(n for n in size if isinstance(n, int))
             if self.left < 0:
-                raise MemoryError('its settings ask for a larger network than its tensors are')
+                raise MemoryError('the settings beside it ask for a larger network')
         return function(*args, **named or {})
 
 def built(make: Callable[..., nn.Module], settings: dict, state: dict[str, Tensor], file: Path) -> nn.Module:
@@ -159,9 +159,11 @@ def built(make: Callable[..., nn.Module], settings: dict, state: dict[str, Tenso
             net = make(**settings)
     except InputError:
         raise
+    except MemoryError as e:
+        raise InputError(f'{file}: {e}; config.json belongs to another model') from None
     except Exception as e:
         why = ' '.join(str(e).split())[:80]
-        raise InputError(f'{file}: no model can be made of it ({type(e).__name__}: {why}); '
-                         'config.json belongs to another model') from None
+        raise InputError(f'{file.parent}: its settings make no model ({type(e).__name__}: {why}); '
+                         'save the model again') from None
     load_strictly(net, state, file)
     return net
