@@ -17,7 +17,7 @@ import typer
 import encgan3
 from .errors import InputError
 from .evaluation.protocols import PROTOCOLS, protocol_named
-from .settings import COMPILERS, PRECISIONS, PRESETS, RECIPES, checked
+from .settings import COMPILERS, PRECISIONS, PRESETS, RECIPES, check, checked
 
 # %% ../nbs/91_cli.ipynb #f296bd17
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False,
@@ -125,6 +125,7 @@ def train(data: Path = typer.Option(..., help='clip store made by prepare'),
 
     Example: encgan3 train --preset tiny --recipe companion --data clips --steps 5000 --out run
     """
+    check(steps=steps, batch=batch, seed=seed, save_every=save_every, minutes=minutes, shift=shift)
     changes = dict(map(setting, settings))
     fit_together(preset, recipe, precision, compiler, start, grow)
     checked(changes)
@@ -213,7 +214,7 @@ def evaluate(model: str, data: Path = typer.Option(..., help='clip store made by
 
     Example: encgan3 evaluate weizmann-s-tiny --data clips
     """
-    chosen = protocol_named(protocol, **({'clips': clips} if clips else {}))
+    chosen = protocol_named(protocol, **({} if clips is None else {'clips': clips}))
     is_store(data)
     from encgan3.campaign.runs import load_model
     from encgan3.engine.files import replacing
@@ -265,6 +266,7 @@ def reproduce(tables: list[str] = typer.Argument(help='table1 table2 table3 tabl
     how = dict(precision=precision, protocol=protocol_named(protocol))
     numbers = [1, 2, 3, 4] if tables == ['campaign'] else tables_of(tables)
     minutes = minutes_of(budget) if budget else float('inf')
+    check(workers=workers)
     one_of('preset', preset, PRESETS)
     one_of('precision', precision, PRECISIONS)
     from encgan3.campaign.runs import campaign, listing, queue, read_records
@@ -302,6 +304,7 @@ def sample(model: str, n: int = 16, frames: int = 16, seed: int = 0,
 
     Example: encgan3 sample weizmann-s-tiny --n 16 --out new.gif
     """
+    check(n=n, seed=seed)
     if out.suffix:
         one_of('suffix', out.suffix.lower(), ('.gif', '.mp4', '.png'))
     import torch
@@ -358,6 +361,7 @@ def demo(videos: Optional[Path] = typer.Option(None,
 
     Example: encgan3 demo --videos holidays
     """
+    check(minutes=minutes)
     if videos and not videos.is_dir():
         raise InputError(f'{videos}: no such folder; give one with videos in it')
     from encgan3.demo import demo as make_demo
@@ -386,6 +390,7 @@ def speed(preset: str = 'small', batch: int = 8,
 
     Example: encgan3 speed --preset small --batch 8 --out speed.json
     """
+    check(batch=batch, repeats=repeats)
     one_of('preset', preset, PRESETS)
     one_of('compiler', compiler, COMPILERS)
     changes = dict(map(setting, settings))

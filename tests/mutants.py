@@ -182,9 +182,16 @@ OTHERS = [
     ('ends without a checkpoint', '17_training', '            if saved != step: checkpoint(', '            if False: checkpoint('),
     ('bfloat16 asked for, float32 computed', '17_training', "enabled=precision == 'bf16'", 'enabled=False'),
     ('checkpoint of weights that are no numbers', '17_training', '    finite(terms, step)\n    header', '    header'),
+    ('columns of the last entry alone', '17_training', 'dict.fromkeys(name for row in rows for name in row)', 'dict.fromkeys(rows[-1])'),
     ('precision never reaches the step', '17_training', 'step, frame, precision)\n                step', 'step, frame)\n                step'),
     # 18_settings
     ('unknown setting ignored', '18_settings', 'if wrong := sorted(set(settings) - known): raise', 'if False: raise'),
+    ('True counts as a number', '18_settings', 'isinstance(value, Integral) and not isinstance(value, bool)', 'isinstance(value, Integral)'),
+    ('NaN passes', '18_settings', 'return number and self.low <= value <= self.high and value not in self.without', 'return number and not value < self.low and not value > self.high and value not in self.without'),
+    ('a limit that may not be reached is reached', '18_settings', ' and value not in self.without', ''),
+    ('1 is True', '18_settings', 'type(value) is type(choice) and value == choice', 'value == choice'),
+    ('a configuration passes unseen', '18_settings', "    def __post_init__(self): check(**{field.name: getattr(self, field.name) for field in fields(self)})\n", ''),
+    ('any number of clips', '32_protocols', 'check(clips=self.clips, choice', 'check(choice'),
     ('a preset with a setting', '18_settings', "'tiny': dict(size=32, ch=16,", "'tiny': dict(size=32, lr=3e-4, ch=16,"),
     ('a deviation without a reason', '18_settings', "    'lr': (3e-4, 'larger steps, where time allows few'),\n", '', "| {name: value for name, (value, _) in REASONS.items()}}", "| {'lr': 3e-4} | {name: value for name, (value, _) in REASONS.items()}}"),
     # 19_model

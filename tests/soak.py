@@ -17,8 +17,9 @@ def tried(name: str) -> dict:
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix='soak-') as folder:
         tries, failures = broken(promise, promise.many, Path(folder))
-    return {'promise': promise.id, 'what': promise.tries.__name__, 'says': promise.says, 'tried': tries,
-            'failures': failures, 'minutes': round((time.monotonic() - start)/60, 1)}
+    return {'promise': promise.id, 'what': promise.tries.__name__, 'says': promise.says,
+            'file': f'{promise.tries.__module__}.py', 'tried': tries, 'failures': failures,
+            'minutes': round((time.monotonic() - start)/60, 1)}
 
 def machine() -> str:
     "Processor and its number of cores."

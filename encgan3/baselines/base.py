@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..clips import FRAMES
 from ..engine.weights import built, find, read_model
 from ..errors import InputError
-from ..settings import PRESETS
+from ..settings import KINDS, PRESETS, check
 
 # %% ../../nbs/40_baselines.ipynb #9600927d
 def size_of(preset: str) -> dict:
@@ -30,11 +30,13 @@ def size_of(preset: str) -> dict:
 
 # %% ../../nbs/40_baselines.ipynb #ed7892eb
 class Method(nn.Module):
-    """A video generator as the training loop and the evaluation see it. InputError for a setting that doesn't
-    exist.
+    """A video generator as the training loop and the evaluation see it.
+
+    InputError for a setting that doesn't exist, or can't have its value.
     """
     method = '' # name in records
     settings = {} # names of all settings, and the original's values
+    kinds = KINDS # what each may be
     average = None # no averaged generator, as in the originals
 
     def __init__(self, **settings):
@@ -44,6 +46,7 @@ class Method(nn.Module):
         if wrong := sorted(set(settings) - set(known)):
             raise InputError(f'{wrong[0]}={settings[wrong[0]]!r}: {self.method} has no such setting; '
                              f'it has {", ".join(known)}')
+        check(self.kinds, **known | settings)
         self.config = {'method': self.method} | known | settings
         self.defaults = known
 

@@ -38,7 +38,7 @@ class ContentMotion(nn.Module):
         self.frame.extend([nn.ConvTranspose2d(ch, 3, *zip(*how[-1]), bias=False), nn.Tanh()])
 
     def codes(self, n: int, frames: int, generator: torch.Generator | None = None) -> Tensor:
-        "Codes of n clips: a clip of 1x1 pixels, so to say."
+        "Codes of n clips, in the form of a clip of 1x1 pixels."
         draw = lambda length: noise((n, length), self.motion.weight_hh, generator)
         fixed = draw(self.content)
         state = draw(self.motion.hidden_size)

@@ -37,7 +37,7 @@ from ..errors import InputError
 from ..evaluation.measure import evaluate, network_of
 from ..evaluation.protocols import OLD_NAME, PROTOCOLS, Protocol
 from ..model import EncGAN3
-from ..settings import PRESETS, renamed
+from ..settings import PRESETS, check, renamed
 from ..show import labelled, png, save, strip
 from ..standins.films import STANDINS
 from ..training import step_generator, train
@@ -142,8 +142,7 @@ def queue(tables: list[int], data: list[str], seeds: int = 1, preset: str = 'tin
 
     tables, data, seeds, preset, steps, how: precision and protocol of each run
     """
-    if seeds < 1:
-        raise InputError(f'seeds={seeds}: must be at least 1')
+    check(seeds=seeds, **({} if steps is None else {'steps': steps}))
     if preset not in PRESETS:
         raise InputError(f'preset={preset!r}: unknown; choose one of {", ".join(PRESETS)}')
     needed = {experiment for n in tables for _, experiment, _ in ROWS[n]}
@@ -380,7 +379,7 @@ def measure(run: Run, out: Path, records: Path, minutes: float = math.inf, quiet
         for step in milestones(run.steps, run.batch):
             if step in [point['step'] for point in curve] and step < run.steps:
                 continue
-            left = (end - time.monotonic())/60
+            left = max(0., end - time.monotonic())/60
             done = train(model, clips, folder, step, run.batch, run.seed, save_every=100, minutes=left,
                          precision=run.precision, quiet=quiet, watch=watch)
             if done < step or time.monotonic() > end or stop():

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WEIZMANN', 'KTH', 'KTH_TEST', 'KTH_VAL', 'SOURCES', 'DOWNLOADS', 'PLAIN', 'SEQUENCES', 'Source', 'split_pairs',
            'split_strips', 'split_people', 'split_tenth_subject', 'split_none', 'split_tenth_file', 'any_of',
-           'videos_in', 'unpack', 'stays', 'download', 'read_sequences']
+           'files_below', 'videos_in', 'unpack', 'stays', 'download', 'read_sequences']
 
 # %% ../../nbs/62_sources.ipynb #f0fb9d36
 import errno, os, re, zipfile
@@ -34,7 +34,7 @@ class Source:
     suffixes: tuple = ('.avi', '.mp4', '.mov', '.mkv', '.gif', '.webm') # of its files
     named: Callable | None = None # path -> factors or None; None: by the pattern
     unpack: Callable | None = None # (file, folder) -> the folder, filled; None: a folder is given
-    gaps: bool = False # nobody is there at times: without a list of ranges, what moves tells when
+    gaps: bool = False # at times nobody is in the picture: without a list of ranges, motion tells when
 
     def factors(self, path: Path) -> dict | None:
         """Read the factors from a file name; an action that is not in it is the folder's name.
@@ -111,6 +111,25 @@ SOURCES = {
                     split_none, 'mover', 2,
                     {'action': WEIZMANN['action']}, origin='crowd-s, which has no original'),
     'folder': Source('holiday.mp4', '(?P<subject>.+)', split_tenth_file, 'centre', 2)}
+
+# %% ../../nbs/62_sources.ipynb #547527f0
+def files_below(folder: str | os.PathLike) -> list[Path]:
+    """All files in a folder and below, in alphabetical order; folders that can't be read are passed over.
+
+    folder: links to folders in it are not followed
+    """
+    found, left = [], [folder]
+    while left:
+        try:
+            with os.scandir(left.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        left.append(entry.path)
+                    elif entry.is_file():
+                        found.append(Path(entry.path))
+        except OSError:
+            continue
+    return sorted(found)
 
 # %% ../../nbs/62_sources.ipynb #a51a374f
 DOWNLOADS = { # data set -> address of an action's archive; files beside them

@@ -28,7 +28,7 @@ from ..errors import InputError
 
 # %% ../../nbs/64_store.ipynb #2d621acb
 def decode(path: Path, side: int) -> Video:
-    """Read a video, a strip or a silhouette; the two last have Weizmann's rate.
+    """Read a video, a strip or a silhouette; the last two have Weizmann's rate.
 
     path, side: shrink frames of a video whose shorter side is longer than this
     """

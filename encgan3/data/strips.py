@@ -41,6 +41,8 @@ def read_strip(path: str | Path, max_pixels: int = 2**24) -> np.ndarray:
     max_pixels: of the whole strip
     returns: uint8 (T, side, side, 3)
     """
+    if not Path(path).is_file():
+        raise InputError(f'{path}: is no file: clone the repository again')
     try:
         with Image.open(path, formats=('PNG', 'JPEG')) as image:
             width, height = image.size
@@ -95,7 +97,7 @@ def unpack_masks(file: str | Path, folder: str | Path, seconds: float = 120) -> 
     file: classification_masks.mat
     folder: to fill; nothing is written outside it
     seconds: limit of time
-    returns: the folder: one file a film, NumPy's format, bool (T, H, W)
+    returns: the folder: one file per film, NumPy's format, bool (T, H, W)
     """
     if not Path(file).is_file():
         raise InputError(f'{file}: no such file: download classification_masks.mat from the Weizmann page')
@@ -145,9 +147,11 @@ def read_mask(path: str | Path, max_pixels: int = 2**30) -> np.ndarray:
     max_pixels: of all frames, after cutting
     returns: uint8 (T, side, side, 3): black, and the person white
     """
+    if not Path(path).is_file():
+        raise InputError(f'{path}: is no file: unpack it again')
     try:
         mask = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as e:
+    except (OSError, ValueError, EOFError, MemoryError) as e:
         raise InputError(f'{path}: is damaged ({" ".join(str(e).split())[:80]}): unpack it again') from None
     if mask.ndim != 3 or mask.dtype != bool:
         raise InputError(f'{path}: holds {mask.dtype} {mask.shape}: give bool (T, H, W)')

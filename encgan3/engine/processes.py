@@ -20,9 +20,9 @@ def each(function: Callable, jobs: list, workers: int | None = None, progress: b
          label: str = '') -> Iterator:
     """Map over jobs, in processes of their own if that pays.
 
-    function, jobs, workers: processes; 0: this one; None: by the number of jobs
-    progress: show a bar
-    label: of the bar
+    function, jobs: one job is the argument of one call
+    workers: how many processes; 0: this one; None: by the number of jobs
+    progress, label: show a bar; words beside it
     returns: results in the order of the jobs
     """
     if workers is None:

@@ -41,7 +41,7 @@ def from_hub(model: str, revision: str | None = None) -> tuple[Path, Path]:
                          'and the network') from None
 
 def find(model: str | Path, revision: str | None = None) -> tuple[Path, Path]:
-    """Where a model's files are; InputError says where was looked.
+    """Where a model's files are; InputError says where it was looked for.
 
     model: folder, training run, shipped name, or hf:OWNER/NAME@REVISION of the Hub
     revision: of a model of the Hub, in place of the one after @

@@ -9,6 +9,7 @@ __all__ = ['PROTOCOLS', 'OLD_NAME', 'Protocol', 'protocol_named']
 from dataclasses import dataclass, replace
 
 from ..errors import InputError
+from ..settings import check
 
 # %% ../../nbs/32_protocols.ipynb #c87e21ca
 @dataclass(frozen=True)
@@ -23,10 +24,14 @@ class Protocol:
     seed: int = 0
     resamples: int = 50 # of the bootstrap
 
+    def __post_init__(self):
+        check(clips=self.clips, choice=self.choice, seed=self.seed, resamples=self.resamples,
+              **({} if self.stride is None else {'stride': self.stride}))
+
 PROTOCOLS = {p.name: p for p in (
     Protocol('classifier', 'classifier', 1000), # ours, for any data set with labels
     Protocol('kinetics', 'r2plus1d_18', 1000), # a public network, weights by name
-    Protocol('g3an', 'resnext', 5000, 'centre', stride=1), # as public G³AN does it since February 2021
+    Protocol('g3an', 'resnext', 5000, 'centre', stride=1), # as public G³AN has done it since February 2021
     Protocol('random', 'random', 200))} # needs no weights and tells little
 
 # %% ../../nbs/32_protocols.ipynb #93bb630e

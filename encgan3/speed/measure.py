@@ -245,9 +245,11 @@ def plot_record(record: dict):
         for i, column in enumerate(shown):
             bars = ax.bar([x + i*.8/len(shown.columns) for x in range(len(shown))], shown[column],
                           .8/len(shown.columns), label=column)
-            ax.bar_label(bars, fmt='%.0f', fontsize=7)
-        ax.set(title=title, yscale='log', xticks=[x + .2 for x in range(len(shown))],
+            ax.bar_label(bars, fmt=lambda ms: f'{ms:.0f}' if ms >= 10 else f'{ms:.1f}', fontsize=7)
+        middle = .4 - .4/len(shown.columns)
+        ax.set(title=title, yscale='log', xticks=[x + middle for x in range(len(shown))],
                xticklabels=list(shown.index))
+        ax.margins(y=.1)
         ax.legend(fontsize=8)
     return figure
 
