@@ -258,6 +258,13 @@ class Noise:
 def run_of(folder: Path, steps: int, name: str = 'MoCoGAN'):
     train(MODELS[name](), Noise(), folder, steps, batch=2, log_every=1, quiet=True)
 
+def resumed(home: Path):
+    "What else a run may raise, the command line says in one line: the name of the file and what is wrong."
+    try:
+        run_of(home, 1)
+    except OSError as e:
+        assert e.filename and e.strerror
+
 def write_store(home: Path):
     home.mkdir()
     np.save(home/'frames.npy', np.arange(60*8*8*3, dtype=np.uint8).reshape(60, 8, 8, 3))
@@ -296,7 +303,7 @@ def seeds(home: Path) -> dict:
     for name in ('run', 'checkpoint', 'trained'):
         run_of(home/name, 1)
     files = 'step-00000001/state.json', 'step-00000001/state.safetensors', 'log.jsonl'
-    readers |= {'run': (lambda p: run_of(p, 1), files), 'checkpoint': (checkpoint, files),
+    readers |= {'run': (resumed, files), 'checkpoint': (checkpoint, files),
                 'trained': (load_model, files[:2])}
     write_store(home/'store')
     readers['store'] = use_store, ('index.json', 'frames.npy')
@@ -342,12 +349,13 @@ def seeds(home: Path) -> dict:
 
 DEEP = b'['*200_000
 SPECIAL = {
-    'missing': lambda f: None, 'a pipe': os.mkfifo, 'a folder': Path.mkdir, 'itself': lambda f: f.symlink_to(f),
+    'missing': lambda f: None, 'a pipe': os.mkfifo, 'a folder': Path.mkdir,
+    'itself': lambda f: f.symlink_to(f),
     'empty': lambda f: f.write_bytes(b''), 'a web page': lambda f: f.write_bytes(b'<!DOCTYPE html><html>'),
     'zeros': lambda f: f.write_bytes(bytes(4096)), 'deep lists': lambda f: f.write_bytes(DEEP),
     'deep objects': lambda f: f.write_bytes(b'{"a":'*100_000), 'a list': lambda f: f.write_bytes(b'[1, 2]'),
     'null': lambda f: f.write_bytes(b'null'), 'a long number': lambda f: f.write_bytes(b'9'*100_000),
-    'UTF-16': lambda f: f.write_text('{"a": 1}', encoding='utf-16'),
+    'UTF-16': lambda f: f.write_text('[1, 2]', encoding='utf-16'),
     'a pickle': lambda f: f.write_bytes(pickle.dumps(Program(f.parent/MARK))),
     'a .pth pickle': lambda f: torch.save(Program(f.parent/MARK), f),
     'an old .pth pickle': lambda f: torch.save(Program(f.parent/MARK), f,

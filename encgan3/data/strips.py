@@ -151,8 +151,10 @@ def read_mask(path: str | Path, max_pixels: int = 2**30) -> np.ndarray:
         raise InputError(f'{path}: is no file: unpack it again')
     try:
         mask = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError) as e:
+    except Exception as e: # NumPy's header may raise anything
         raise InputError(f'{path}: is damaged ({" ".join(str(e).split())[:80]}): unpack it again') from None
+    if not isinstance(mask, np.ndarray):
+        raise InputError(f'{path}: holds several arrays: give one, bool (T, H, W)')
     if mask.ndim != 3 or mask.dtype != bool:
         raise InputError(f'{path}: holds {mask.dtype} {mask.shape}: give bool (T, H, W)')
     if not mask.any():

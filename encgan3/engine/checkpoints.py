@@ -219,7 +219,7 @@ def open_log(run: Path, step: int):
     "The log of a run, open for appending, without entries later than `step`."
     file = Path(run)/'log.jsonl'
     kept = ''.join(json.dumps(row) + '\n' for row in read_log(run) if row['step'] <= step)
-    if not file.exists() or file.read_bytes() != kept.encode():
+    if not file.is_file() or file.read_bytes() != kept.encode():
         with replacing(file) as new:
             new.write_text(kept)
     return open(file, 'a', buffering=1)
