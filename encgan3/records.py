@@ -14,7 +14,7 @@ import torch
 from torch import cat
 
 from .engine.checkpoints import checkpoints, read_log
-from .engine.weights import SHIPPED
+from .engine.weights import SHIPPED, read_json
 from .errors import InputError
 from .losses import psnr
 from .model import EncGAN3, recipe_of
@@ -48,8 +48,12 @@ def record_of(model: str | Path) -> dict:
     model: folder of a model, or name of a shipped one
     """
     for folder in (Path(model), SHIPPED/str(model)):
-        if (folder/'record.json').exists():
-            return json.loads((folder/'record.json').read_text())
+        if not (folder/'record.json').exists():
+            continue
+        try:
+            return read_json(folder/'record.json')
+        except ValueError as e:
+            raise InputError(f'{folder}/record.json: no readable record, it {e}; save the model again') from None
     raise InputError(f'{model}: no record.json in it; give a model that encgan3 save wrote, '
                      f'or one of {", ".join(sorted(p.name for p in SHIPPED.glob("*")))}')
 

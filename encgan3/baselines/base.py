@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..clips import FRAMES
-from ..engine.weights import find, load_strictly, read_model
+from ..engine.weights import built, find, read_model
 from ..errors import InputError
 from ..settings import KINDS, PRESETS, check
 
@@ -80,9 +80,7 @@ class Baseline(Method):
         "A trained model: saved folder or training run."
         settings, tensors = find(model)
         config, state = read_model(settings, tensors)
-        self = cls(**config)
-        load_strictly(self, state, tensors)
-        return self.eval()
+        return built(cls, config, state, tensors).eval()
 
     def save_pretrained(self, folder: Path):
         "Write config.json and model.safetensors."
