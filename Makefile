@@ -1,9 +1,9 @@
-# make demo | app | test | mutants | soak | lab | export | clean; everything is installed into .venv at the first call
+# make demo | app | test | mutants | soak | lab | export | lock | clean; everything is installed into .venv at the first call
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: help install demo app test mutants soak lab export clean
+.PHONY: help install demo app test mutants soak lab export lock clean
 help:
 	@echo 'make demo [VIDEOS=folder] [FROM_SCRATCH=1]   train a little, swap motions, write demo/'
 	@echo 'make app [PORT=8866]   sliders over a video; prints an address for the browser of this machine'
@@ -12,6 +12,7 @@ help:
 	@echo 'make soak     every promise tried hundreds of times: kills, faults, hostile files; an hour'
 	@echo 'make lab      JupyterLab on the notebooks'
 	@echo 'make export   the package and README.md from the notebooks'
+	@echo 'make lock     requirements.lock: versions and hashes of what is installed and tested'
 	@echo 'make clean    remove what can be made again'
 
 install: $(STAMP)
@@ -49,6 +50,11 @@ export: install
 	$(BIN)/nbdev_clean
 	$(BIN)/jupyter nbconvert --log-level WARN --to markdown --output-dir . --output README nbs/index.ipynb
 	sed -i.bak -e 's#](\([0-9]\|images/\)#](nbs/\1#g' -e 's#](\.\./#](#g' README.md && rm README.md.bak
+
+lock: install
+	$(BIN)/python -m pip freeze --exclude-editable > requirements.freeze
+	$(BIN)/uv pip compile --quiet --python $(BIN)/python --generate-hashes --no-header --no-annotate --extra dev --constraints requirements.freeze setup.py --output-file requirements.lock
+	rm requirements.freeze
 
 clean:
 	rm -rf demo build *.egg-info .pytest_cache README_files _proc

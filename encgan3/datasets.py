@@ -21,7 +21,7 @@ from torch import Tensor
 
 from .clips import FRAMES, span
 from .data.crop import FIXED, crop_box, full_name
-from .data.sources import SEQUENCES, SOURCES, Source, read_sequences
+from .data.sources import SEQUENCES, SOURCES, Source, files_below, read_sequences
 from .data.store import ClipStore, cut_video, fill
 from .engine.files import passing, sha256_of, sweep
 from .engine.processes import each
@@ -65,8 +65,7 @@ def find_videos(folder: str | os.PathLike, source: Source) -> list:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f'{folder}: no such folder: check the name; the data come from {source.origin}')
-    found = sorted(p for p in folder.rglob('*') if p.suffix.lower() in source.suffixes and p.name[0] != '.'
-                   and p.is_file())
+    found = [p for p in files_below(folder) if p.suffix.lower() in source.suffixes and p.name[0] != '.']
     if not found:
         raise InputError(f'{folder}: holds no {" ".join(source.suffixes)}: put the videos there; '
                          f'they come from {source.origin}')

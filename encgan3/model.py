@@ -21,7 +21,7 @@ from torch import Tensor, cat, nn
 from .clips import FRAMES, check_clip
 from .discriminators import FrameDiscriminator, VideoDiscriminator, pick_frames
 from .encoder import ContentEncoder, Gaussian, MotionEncoder, noise, recolour
-from .engine.weights import find, load_strictly, read_model
+from .engine.weights import built, find, read_model
 from .errors import InputError
 from .generator import Generator, modules
 from .losses import discriminator_loss, encoder_loss, generator_loss, literal_kl, real, reconstruction
@@ -274,9 +274,8 @@ class EncGAN3(Networks, PyTorchModelHubMixin, library_name='encgan3', license='m
         "A trained model, see find; to be trained on with `changes`, such as lr=1e-4."
         settings, tensors = find(model, revision)
         config, state = read_model(settings, tensors)
-        self = cls(**renamed(config) | changes)
-        load_strictly(self, fit_average(state, self.average is not None), tensors)
-        return self
+        wanted = checked(renamed(config) | changes)
+        return built(cls, asdict(wanted), fit_average(state, bool(wanted.decay)), tensors)
 
     def _save_pretrained(self, folder: Path):
         save_file(tensors_to_save(self), folder/'model.safetensors')

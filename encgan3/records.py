@@ -14,7 +14,7 @@ import torch
 from torch import cat
 
 from .engine.checkpoints import checkpoints, read_log
-from .engine.weights import SHIPPED
+from .engine.weights import SHIPPED, read_json
 from .errors import InputError
 from .losses import psnr
 from .model import EncGAN3, recipe_of
@@ -48,8 +48,13 @@ def record_of(model: str | Path) -> dict:
     model: folder of a model, or name of a shipped one
     """
     for folder in (Path(model), SHIPPED/str(model)):
-        if (folder/'record.json').exists():
-            return json.loads((folder/'record.json').read_text())
+        if not (folder/'record.json').exists():
+            continue
+        try:
+            return read_json(folder/'record.json')
+        except ValueError as e:
+            raise InputError(f'{folder}/record.json: no readable record, it {e}; '
+                             'save the model again') from None
     raise InputError(f'{model}: no record.json in it; give a model that encgan3 save wrote, '
                      f'or one of {", ".join(sorted(p.name for p in SHIPPED.glob("*")))}')
 
@@ -78,13 +83,13 @@ def provenance(record: dict) -> str:
     stages = record.get('stages', [record])
     shown = record.get('shown') or record['store']
     steps, config = sum(s['steps'] for s in stages), stages[-1]['config']
-    judged = sum(s['steps'] for s in stages if s['config'].get('adversarial', 1))
+    adversarial = sum(s['steps'] for s in stages if s['config'].get('adversarial', 1))
     labels = sorted({factor for s in stages for factor in s.get('augmentation', {}).get('same', [])})
     parts = {'Recipe': re.sub('=[^,]*', '', recipe_of(config))
              + (f' (last of {len(stages)} stages)' if len(stages) > 1 else ''),
              'data': f'{shown["dataset"]}, {"a stand-in" if shown["stand_in"] else "recordings"}',
              'clips seen': f'{sum(s["steps"]*s["batch"] for s in stages):,}',
-             'discriminators': f'in {100*judged/max(1, steps):.3g} % of the steps',
+             'discriminators': f'in {100*adversarial/max(1, steps):.3g} % of the steps',
              'labels': ', '.join(labels) or 'none',
              'F-SA': {'g3an': 'with swapped axes', True: 'yes'}.get(config.get('attention'), 'no')}
     faults = sorted({s['fault'] for s in stages if 'fault' in s})

@@ -22,7 +22,7 @@ from .engine.memory import keep_memory
 from .engine.precision import chosen_precision
 from .engine.stopping import Clock, alone, stop_asked, training_mode
 from .errors import InputError
-from .settings import COMPILERS
+from .settings import COMPILERS, check
 
 # %% ../nbs/17_training.ipynb #93f5de00
 def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
@@ -207,7 +207,8 @@ def train(model: nn.Module, store, run: Path, steps: int | None, batch: int = 8,
           same: tuple[str, ...] = (), watch: Callable | None = None, quiet: bool = False) -> int:
     """Train until `steps`, time or a signal ends it.
 
-    InputError for a run of another configuration, or of another process.
+    InputError for an option that can't have its value, and for a run of another configuration, or of
+    another process.
 
     model: `.config` (dict), `.optimizers()`, `.updates(...)`; `.G` and `.average` (or None)
     store: `.draw(n, generator)` -> indices, `.clips(indices)` -> clips, `.sha256`
@@ -221,6 +222,8 @@ def train(model: nn.Module, store, run: Path, steps: int | None, batch: int = 8,
     watch, quiet: called as watch(step, terms, model) at every log entry; no bar
     returns: steps made in all
     """
+    check(**({} if steps is None else {'steps': steps}), batch=batch, seed=seed, save_every=save_every,
+          log_every=log_every, minutes=minutes, flip=flip, shift=shift)
     options = {'flip': flip, 'shift': shift, 'same': same}
     set_up(model, compiler, recompute)
     accelerator, optimizers, agree = prepare_run(model, store, run, batch, seed, options)

@@ -15,7 +15,7 @@ import torch
 from encgan3.model import EncGAN3
 model = EncGAN3.from_preset('tiny', ch=4, encoder_ch=2, discriminator_ch=2, motion=3)
 model.push_to_hub('me/mine', commit_message='first')
-again = EncGAN3.from_pretrained('me/mine')
+again = EncGAN3.from_pretrained('hf:me/mine@main')
 assert again.config == model.config
 assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values()))
 clip = torch.rand(2, 3, 16, 32, 32)*2 - 1
@@ -23,12 +23,12 @@ assert torch.equal(model.reconstruct(clip), again.reconstruct(clip))
 """
 MISSING = """
 from encgan3.cli import main
-raise SystemExit(main(['sample', 'me/other', '--out', 'x.gif']))
+raise SystemExit(main(['sample', NAME, '--out', 'x.gif']))
 """
 
 class Hub(BaseHTTPRequestHandler):
     "As much of the Hub's protocol as pushing and pulling small files takes."
-    files, created = {}, []
+    files, created, asked = {}, [], []
 
     def reply(self, code, body=b'', **headers):
         self.send_response(code)
@@ -61,6 +61,7 @@ class Hub(BaseHTTPRequestHandler):
         self.reply(200, json.dumps(answer).encode(), Content_Type='application/json')
 
     def do_GET(self):
+        self.asked.append(self.path)
         name = self.path.rpartition('/')[2]
         if not self.path.startswith('/me/mine/resolve/') or name not in self.files:
             return self.reply(404, X_Error_Code='RepoNotFound' if '/other/' in self.path else 'EntryNotFound')
@@ -89,8 +90,11 @@ def test_push_and_pull(run):
     assert Hub.created == ['mine'] and {'config.json', 'model.safetensors'} <= {*Hub.files}
     assert b'encgan3' in Hub.files['README.md']
 
-def test_no_such_model(run):
-    done = run(MISSING)
-    assert (done.returncode == 2
-            and done.stderr.strip().splitlines()[-1].startswith('encgan3: me/other: no such folder')), (
-        done.stderr)
+@pytest.mark.parametrize('name, said, asked', [('hf:me/other', 'hf:me/other: the Hub says', True),
+                                               ('me/other', 'me/other: no such folder', False)])
+def test_no_such_model(run, name, said, asked):
+    "A name without hf: is never looked up."
+    Hub.asked.clear()
+    done = run(MISSING.replace('NAME', repr(name)))
+    assert done.returncode == 2 and bool(Hub.asked) == asked
+    assert done.stderr.strip().splitlines()[-1].startswith(f'encgan3: {said}'), done.stderr

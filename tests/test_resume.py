@@ -1,7 +1,7 @@
 """The promise: a run that was stopped and goes on is, bit for bit, the run that was never stopped. Real
 models, all methods.
 """
-import json, resource, signal, subprocess, sys, time
+import json, resource, time
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from encgan3.engine.files import MACHINE
 from encgan3.errors import InputError
 from encgan3.model import EncGAN3
 from encgan3.training import train
+from forks import forks
 
 class Noise:
     "Clips of noise, as a store gives them."
@@ -146,26 +147,23 @@ def test_a_setting_with_another_name_does_not_stop_an_old_run(tmp_path):
     assert all(torch.equal(value, before[f'model/{key}']) for key, value in again.state_dict().items())
     assert train(EncGAN3(**SMALL), Noise(), tmp_path, 2, batch=2, quiet=True) == 2
 
-TRAIN = '''
-import sys
-sys.path.insert(0, sys.argv[2])
-from test_resume import MODELS, Noise, train
-train(MODELS['VGAN'](0), Noise(), sys.argv[1], 10**6, batch=2, save_every=1, log_every=1, quiet=True)
-'''
+def train_for_ever(run):
+    train(MODELS['VGAN'](0), Noise(), run, 10**6, batch=2, save_every=1, log_every=1, quiet=True)
 
 def test_killed_runs_leave_nothing_behind_and_a_second_training_is_refused(tmp_path):
-    run, here = tmp_path/'run', str(__file__).rpartition('/')[0]
+    run = tmp_path/'run'
     for _ in range(3):
         before = len(read_log(run))
-        process = subprocess.Popen([sys.executable, '-c', TRAIN, run, here], stderr=subprocess.DEVNULL)
+        process = forks.Process(target=train_for_ever, args=(run,))
+        process.start()
         end = time.monotonic() + 120
         while len(read_log(run)) < before + 3:
-            assert process.poll() is None and time.monotonic() < end
+            assert process.is_alive() and time.monotonic() < end
             time.sleep(.05)
         with pytest.raises(InputError, match='another process'):
             made('VGAN', run, 10**6)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
     (run/f'.part-{MACHINE}-{process.pid}-abc').mkdir() # as a kill in the middle of a write leaves it
     step = json.loads((checkpoints(run)[-1]/'state.json').read_text())['step']
     train(MODELS['VGAN'](0), Noise(), run, step + 1, batch=2, quiet=True)

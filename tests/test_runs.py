@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import two_workers
 from encgan3.campaign.runs import Run, listing, read_records, training_lock
 from encgan3.campaign.workers import reproduce
 from encgan3.datasets import prepare
@@ -18,38 +19,33 @@ from encgan3.evaluation import measure
 from encgan3.evaluation.protocols import PROTOCOLS
 from encgan3.standins.figures import weizmann_takes
 from encgan3.standins.films import write_standin
+from forks import command, forks
 
 KILLS = int(os.environ.get('ENCGAN3_KILLS', 3))
-QUEUE = '''
-import sys
-from dataclasses import replace
-from pathlib import Path
-
-from encgan3.campaign import runs as module
-from encgan3.evaluation.protocols import PROTOCOLS
-from encgan3.campaign.workers import reproduce
-
-store, out = sys.argv[1:3]
-module.milestones = lambda steps, batch: [2, 4, steps] # more points than such short runs have
-few = replace(PROTOCOLS['random'], clips=8, resamples=5)
-runs = [module.Run(e, store, seed, 'micro', 6, 4, protocol=few)
-        for seed in range(int(sys.argv[3])) for e in ('VGAN', 'MoCoGAN')]
-if __name__ == '__main__':
-    reproduce(runs, Path(out), Path(out)/'records', workers=2, quiet=True)
-'''
 SEEDS = max(2, KILLS) # of two runs each, so that the queue outlasts so many kills
 
 @pytest.fixture(scope='module')
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp('queue')
-    (home/'two_workers.py').write_text(QUEUE)
     write_standin('weizmann-s', home/'films', weizmann_takes(['daria', 'ido'], ['jack', 'walk']), workers=0,
                   progress=False)
     prepare('weizmann', home/'films', home/'store', size=32, workers=0, progress=False)
     return home
 
-def start(home, out): return subprocess.Popen([sys.executable, home/'two_workers.py', home/'store', out,
-                                               str(SEEDS)], stderr=subprocess.DEVNULL)
+def start(home, out):
+    "A queue whose processes need not import anything first."
+    process = forks.Process(target=two_workers.forked, args=(str(home/'store'), str(out), SEEDS))
+    process.start()
+    return process
+
+def called(home, *words):
+    "What the command line says, if all goes well."
+    process = forks.Process(target=command, args=(words, home/'said.txt'))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    return (home/'said.txt').read_text()
+
 def records_of(out): return {f.name: f.read_bytes() for f in (out/'records').glob('[!.]*')}
 
 def measured(out):
@@ -71,7 +67,7 @@ def at_work(process, out):
                 continue
             if new:
                 return True
-    while process.poll() is None and not written():
+    while process.is_alive() and not written():
         time.sleep(.02)
 
 def end(process, how):
@@ -86,14 +82,16 @@ def end(process, how):
     if how == 'worker':
         time.sleep(.5) # the other goes on alone
         process.kill()
-    process.wait(timeout=120)
+    process.join(120)
     psutil.wait_procs(family[1:], timeout=120)
     assert not [p for p in family[1:] if p.is_running() and p.status() != psutil.STATUS_ZOMBIE], (
         'a worker outlives its caller')
 
 @pytest.fixture(scope='module')
 def unbroken(home):
-    assert start(home, home/'unbroken').wait() == 0
+    "Started as a person starts it, and left alone."
+    queue = [sys.executable, two_workers.__file__, home/'store', home/'unbroken', str(SEEDS)]
+    subprocess.run(queue, check=True, stderr=subprocess.DEVNULL)
     return measured(home/'unbroken')
 
 def test_two_workers_measure_each_run_once_with_its_curve(unbroken):
@@ -109,9 +107,8 @@ def test_killed_at_random_moments_it_loses_nothing_and_measures_nothing_twice(ho
         at_work(process, out)
         wait = time.monotonic() + dice.uniform(0, 2)
         how = dice.choice(['caller', 'worker', 'all'])
-        while time.monotonic() < wait and process.poll() is None:
-            time.sleep(.02)
-        if process.poll() is None:
+        process.join(wait - time.monotonic())
+        if process.is_alive():
             end(process, how)
             killed += 1
         now = records_of(out)
@@ -122,7 +119,9 @@ def test_killed_at_random_moments_it_loses_nothing_and_measures_nothing_twice(ho
     for folder in (out/'records', out/'classifiers'): # as a worker leaves them that dies while it writes
         folder.mkdir(parents=True, exist_ok=True)
         (folder/f'.part-{MACHINE}-{dead.pid}-x.gif').touch()
-    assert start(home, out).wait() == 0
+    last = start(home, out)
+    last.join()
+    assert last.exitcode == 0
     now = records_of(out)
     assert {name: now[name] for name in kept} == kept and measured(out) == unbroken
     left = [p for p in out.rglob('.part-*')] + [p for p in out.rglob('.old-*')]
@@ -131,31 +130,29 @@ def test_killed_at_random_moments_it_loses_nothing_and_measures_nothing_twice(ho
     record_property('kills that the queue survived', killed)
 
 def test_one_signal_stops_all_of_it_and_says_so(home):
-    command = [Path(sys.executable).with_name('encgan3'), 'reproduce', 'table2', '--data', home/'store',
-               '--preset', 'micro', '--steps', '100000',
-               '--protocol', 'random', '--workers', '2', '--out', home/'stopped']
-    # a shell's background jobs ignore SIGINT, and so would their children
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    words = ['reproduce', 'table2', '--data', home/'store', '--preset', 'micro', '--steps', '100000',
+             '--protocol', 'random', '--workers', '2', '--out', home/'stopped']
+    process = forks.Process(target=command, args=(words, home/'said.txt', .5))
+    process.start()
     limit = time.monotonic() + 300
     try:
         while len([*(home/'stopped').glob('runs/*/.lock')]) < 2:
-            assert process.poll() is None and time.monotonic() < limit
+            assert process.is_alive() and time.monotonic() < limit
             time.sleep(.1)
-        process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=120)
+        os.kill(process.pid, signal.SIGINT)
+        process.join(120)
     finally:
         process.kill()
-    assert process.returncode == 128 + signal.SIGINT and 'core hours' in said and 'missing' in said
+    said = (home/'said.txt').read_text()
+    assert process.exitcode == 128 + signal.SIGINT and 'core hours' in said and 'missing' in said
     assert not list((home/'stopped').glob('records/*.json'))
 
 def test_a_training_that_is_stopped_says_so_and_goes_on(home):
     "So that in `encgan3 train ... && encgan3 save ...` nothing unfinished is saved."
-    command = [Path(sys.executable).with_name('encgan3'), 'train', '--data', home/'store', '--out',
-               home/'run', '--preset', 'micro',
-               '--set', 'attention=false', '--batch', '2']
-    process = subprocess.Popen([*command, '--steps', '100000'], stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, text=True)
+    words = ['train', '--data', home/'store', '--out', home/'run', '--preset', 'micro', '--set',
+             'attention=false', '--batch', '2', '--steps']
+    process = subprocess.Popen([Path(sys.executable).with_name('encgan3'), *words, '100000'],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     limit = time.monotonic() + 300
     while not (home/'run'/'log.jsonl').exists():
         assert process.poll() is None and time.monotonic() < limit
@@ -164,8 +161,7 @@ def test_a_training_that_is_stopped_says_so_and_goes_on(home):
     said, _ = process.communicate(timeout=120)
     made = json.loads((checkpoints(home/'run')[-1]/'state.json').read_text())['step']
     assert process.returncode == 128 + signal.SIGTERM and said.endswith(f'{made} steps\n')
-    again = subprocess.run([*command, '--steps', str(made + 1)], capture_output=True, text=True)
-    assert again.returncode == 0 and again.stdout.endswith(f'{made + 1} steps\n')
+    assert called(home, *words, made + 1).endswith(f'{made + 1} steps\n')
 
 def test_a_listing_beside_a_worker_disturbs_nobody(home):
     "Whoever looks takes the lock for a moment; whoever works waits for it, and does not skip the run."
@@ -194,8 +190,7 @@ def test_two_callers_train_one_classifier(home, monkeypatch):
     assert len(calls) == 1 and records[0] == records[1]
 
 def test_a_budget_that_is_over_leaves_no_record(home):
-    command = [Path(sys.executable).with_name('encgan3'), 'reproduce', 'table1', '--data', home/'store',
-               '--budget', '0s', '--preset', 'micro', '--json']
-    done = subprocess.run([*command, '--out', home/'over'], capture_output=True, text=True)
-    assert done.returncode == 0 and not list((home/'over').glob('records/*'))
-    assert {row['state'] for row in json.loads(done.stdout)} == {'missing'}
+    said = called(home, 'reproduce', 'table1', '--data', home/'store', '--budget', '0s', '--preset', 'micro',
+                  '--json', '--out', home/'over')
+    assert not list((home/'over').glob('records/*'))
+    assert {row['state'] for row in json.loads(said)} == {'missing'}

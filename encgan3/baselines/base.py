@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..clips import FRAMES
-from ..engine.weights import find, load_strictly, read_model
+from ..engine.weights import built, find, read_model
 from ..errors import InputError
-from ..settings import PRESETS
+from ..settings import KINDS, PRESETS, check
 
 # %% ../../nbs/40_baselines.ipynb #9600927d
 def size_of(preset: str) -> dict:
@@ -30,11 +30,13 @@ def size_of(preset: str) -> dict:
 
 # %% ../../nbs/40_baselines.ipynb #ed7892eb
 class Method(nn.Module):
-    """A video generator as the training loop and the evaluation see it. InputError for a setting that doesn't
-    exist.
+    """A video generator as the training loop and the evaluation see it.
+
+    InputError for a setting that doesn't exist, or can't have its value.
     """
     method = '' # name in records
     settings = {} # names of all settings, and the original's values
+    kinds = KINDS # what each may be
     average = None # no averaged generator, as in the originals
 
     def __init__(self, **settings):
@@ -44,6 +46,7 @@ class Method(nn.Module):
         if wrong := sorted(set(settings) - set(known)):
             raise InputError(f'{wrong[0]}={settings[wrong[0]]!r}: {self.method} has no such setting; '
                              f'it has {", ".join(known)}')
+        check(self.kinds, **known | settings)
         self.config = {'method': self.method} | known | settings
         self.defaults = known
 
@@ -77,9 +80,7 @@ class Baseline(Method):
         "A trained model: saved folder or training run."
         settings, tensors = find(model)
         config, state = read_model(settings, tensors)
-        self = cls(**config)
-        load_strictly(self, state, tensors)
-        return self.eval()
+        return built(cls, config, state, tensors).eval()
 
     def save_pretrained(self, folder: Path):
         "Write config.json and model.safetensors."

@@ -22,6 +22,7 @@ from ..errors import InputError
 from ..generator import modules
 from ..losses import fake, real
 from ..model import Codes, train_only
+from ..settings import KINDS, WEIGHT, Several
 from ..streams import fold_frames
 
 # %% ../../nbs/45_twostreamvan.ipynb #10dc059c
@@ -202,6 +203,7 @@ class Streams(OldBaseline):
     settings = dict(content=512, motion=64, lr=2e-4, beta=.5, weight_decay=1e-5, mse=1e4, features=100.,
                     kl=7., kl_video=(2., 20.), adversarial=(10., 10., 1.),
                     margin=(.5, .4, .5), content_share=.6, video_share=(.1, .9), schedule=(150_000, 400_000))
+    kinds = KINDS | {'adversarial': Several(WEIGHT, 3)} # a weight for each of three discriminators
 
     def __init__(self, **settings):
         super().__init__(**settings)

@@ -9,7 +9,7 @@ __all__ = ['METHODS', 'EXPERIMENTS', 'ROWS', 'BUDGETS', 'TABLE1_ALONE', 'CAMPAIG
            'measured_point', 'condensed', 'write_growth', 'measure', 'write_record']
 
 # %% ../../nbs/50_runs.ipynb #f83f6f30
-import hashlib, itertools, json, math, platform, re, subprocess, time
+import hashlib, itertools, json, math, os, platform, re, subprocess, time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -32,12 +32,12 @@ from ..datasets import prepare
 from ..engine.checkpoints import read_log
 from ..engine.files import is_held, locked, replacing
 from ..engine.stopping import stop_asked
-from ..engine.weights import find
+from ..engine.weights import find, read_json, read_settings
 from ..errors import InputError
 from ..evaluation.measure import evaluate, network_of
 from ..evaluation.protocols import OLD_NAME, PROTOCOLS, Protocol
 from ..model import EncGAN3
-from ..settings import PRESETS, renamed
+from ..settings import PRESETS, check, renamed
 from ..show import labelled, png, save, strip
 from ..standins.films import STANDINS
 from ..training import step_generator, train
@@ -48,13 +48,12 @@ METHODS = {cls.method: cls for cls in (VGAN, TGAN, MoCoGAN, G3AN, TwoStreamVAN)}
 def load_model(model: str | Path):
     """A trained model of any method; InputError if there is none.
 
-    model: run folder, saved folder, shipped name or Hub id
+    model: run folder, saved folder, shipped name, or hf:OWNER/NAME of the Hub
     """
-    settings = json.loads(find(model)[0].read_text())
-    method = settings.get('config', settings).get('method')
+    method = read_settings(find(model)[0]).get('method')
     if method is None:
         return EncGAN3.from_pretrained(model)
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise InputError(f'{model}: its method is {method!r}; this version knows EncGAN3, '
                          f'{", ".join(METHODS)}')
     return METHODS[method].from_pretrained(model)
@@ -143,8 +142,7 @@ def queue(tables: list[int], data: list[str], seeds: int = 1, preset: str = 'tin
 
     tables, data, seeds, preset, steps, how: precision and protocol of each run
     """
-    if seeds < 1:
-        raise InputError(f'seeds={seeds}: must be at least 1')
+    check(seeds=seeds, **({} if steps is None else {'steps': steps}))
     if preset not in PRESETS:
         raise InputError(f'preset={preset!r}: unknown; choose one of {", ".join(PRESETS)}')
     needed = {experiment for n in tables for _, experiment, _ in ROWS[n]}
@@ -193,25 +191,28 @@ def read_records(folder: Path) -> dict[str, dict]:
     records = {}
     for file in sorted(Path(folder).glob('[!.]*.json')): # a hidden one is being written
         try:
-            record = json.loads(file.read_text())
-        except FileNotFoundError:
-            continue # taken away since it was listed
-        except ValueError:
-            raise InputError(
-                f'{file}: no readable record; remove it, and the run is measured again') from None
-        found = record.get('format') if isinstance(record, dict) else None
-        if found != FORMAT:
-            raise InputError(f'{file}: a record of format {found}, not {FORMAT}; measure the run again')
-        record = by_new_names(record)
+            record = read_json(file)
+            if (found := record.get('format')) != FORMAT:
+                raise ValueError(f'is of format {str(found)[:20]}, not {FORMAT}')
+            record = by_new_names(record)
+        except ValueError as e:
+            if not os.path.lexists(file):
+                continue # taken away since it was listed
+            raise InputError(f'{file}: no readable record, it {e}; remove it, and the run is measured again'
+                             ) from None
         records[record['run']] = record
     return records
 
 def by_new_names(record: dict) -> dict:
-    "A record in which settings and protocol have the names of today."
-    protocol = record['protocol']
+    "A record in which settings and protocol have the names of today; ValueError if it has none."
+    run, protocol, config = (record.get(key) for key in ('run', 'protocol', 'config'))
+    if not isinstance(run, str) or not isinstance(protocol, dict) or not isinstance(config, dict):
+        raise ValueError('lacks its run, protocol or config')
+    if not all(isinstance(protocol.get(key), str) for key in ('name', 'network')):
+        raise ValueError('has a protocol without a name or a network')
     names = {key: OLD_NAME.get(protocol[key], protocol[key]) for key in ('name', 'network')}
-    run = record['run'].replace(f'_{protocol["name"]}', f'_{names["name"]}', 1)
-    return record | {'run': run, 'protocol': protocol | names, 'config': renamed(record['config'])}
+    run = run.replace(f'_{protocol["name"]}', f'_{names["name"]}', 1)
+    return record | {'run': run, 'protocol': protocol | names, 'config': renamed(config)}
 
 def training_lock(run: Run, out: Path) -> Path:
     "The file that a process holds while it works on a run, or on a longer one of the same training."
@@ -378,7 +379,7 @@ def measure(run: Run, out: Path, records: Path, minutes: float = math.inf, quiet
         for step in milestones(run.steps, run.batch):
             if step in [point['step'] for point in curve] and step < run.steps:
                 continue
-            left = (end - time.monotonic())/60
+            left = max(0., end - time.monotonic())/60
             done = train(model, clips, folder, step, run.batch, run.seed, save_every=100, minutes=left,
                          precision=run.precision, quiet=quiet, watch=watch)
             if done < step or time.monotonic() > end or stop():

@@ -42,6 +42,8 @@ def read_strip(path: str | Path, max_pixels: int = 2**24) -> np.ndarray:
     max_pixels: of the whole strip
     returns: uint8 (T, side, side, 3)
     """
+    if not Path(path).is_file():
+        raise InputError(f'{path}: is no file: clone the repository again')
     try:
         with Image.open(path, formats=('PNG', 'JPEG')) as image:
             width, height = image.size
@@ -148,10 +150,14 @@ def read_mask(path: str | Path, max_pixels: int = 2**26) -> np.ndarray:
     max_pixels: of all frames, before and after cutting
     returns: uint8 (T, side, side, 3): black, and the person white
     """
+    if not Path(path).is_file():
+        raise InputError(f'{path}: is no file: unpack it again')
     try:
         mask = np.load(path, 'r', allow_pickle=False)
-    except (OSError, ValueError, EOFError) as e:
+    except Exception as e: # NumPy's header may raise anything
         raise InputError(f'{path}: is damaged ({" ".join(str(e).split())[:80]}): unpack it again') from None
+    if not isinstance(mask, np.ndarray):
+        raise InputError(f'{path}: holds several arrays: give one, bool (T, H, W)')
     if mask.ndim != 3 or mask.dtype != bool:
         raise InputError(f'{path}: holds {mask.dtype} {mask.shape}: give bool (T, H, W)')
     if len(mask) > LONGEST or mask.size > max_pixels:

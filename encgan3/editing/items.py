@@ -23,8 +23,8 @@ from ..model import EncGAN3, check_codes
 # %% ../../nbs/86_items.ipynb #e9507025
 FORMAT = 'encgan3 codes 1'
 MOST_BYTES = 1_000_000
-MOST_STEPS = 29
-MOST_SIZE = 100. # 29 steps: 128 frames
+MOST_STEPS = 29 # of the motion code: 128 frames
+MOST_SIZE = 100. # of a number
 
 def write_codes(codes: tuple[Tensor, Tensor]) -> bytes:
     """Codes of one clip as JSON.

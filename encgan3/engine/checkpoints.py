@@ -133,7 +133,7 @@ def save_checkpoint(run: Path, step: int, parts: dict, optimizers: dict, header:
 def differs(state: dict, header: dict, defaults: dict) -> str:
     """The first setting in which a checkpoint's header isn't ours, with both values.
 
-    What it doesn't know had its default.
+    A setting that the checkpoint doesn't have counts as its default.
 
     state, header, defaults: by section, then by setting
     returns: '' if nothing does
@@ -153,6 +153,8 @@ def read_checkpoint(folder: Path) -> tuple[dict, dict[str, Tensor]]:
 
     returns: header, tensors
     """
+    if pipes := [name for name in ('state.json', 'state.safetensors') if not (folder/name).is_file()]:
+        raise ValueError(f'{pipes[0]} is missing, or no plain file')
     try:
         state = json.loads((folder/'state.json').read_text())
         tensors = load_file(folder/'state.safetensors')
@@ -203,21 +205,21 @@ def entry(line: str) -> dict | None:
     """
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) and type(row.get('step')) is int else None
 
 def read_log(run: Path) -> list[dict]:
     "Entries of a run's log, oldest first; lines that are no entries are left out."
     file = Path(run)/'log.jsonl'
-    lines = file.read_text(errors='replace').split('\n') if file.exists() else []
+    lines = file.read_text(errors='replace').split('\n') if file.is_file() else []
     return [row for line in lines if (row := entry(line))]
 
 def open_log(run: Path, step: int):
     "The log of a run, open for appending, without entries later than `step`."
     file = Path(run)/'log.jsonl'
     kept = ''.join(json.dumps(row) + '\n' for row in read_log(run) if row['step'] <= step)
-    if not file.exists() or file.read_bytes() != kept.encode():
+    if not file.is_file() or file.read_bytes() != kept.encode():
         with replacing(file) as new:
             new.write_text(kept)
     return open(file, 'a', buffering=1)

@@ -28,7 +28,7 @@ def flush(path: Path):
         os.close(handle)
 
 def passing(path: Path, kind: str = 'part') -> str:
-    """Beginning of a passing name beside `path`, whose folder is made.
+    """Beginning of a temporary name beside `path`, whose folder is made.
 
     kind: part, being written; old, about to be replaced
     """
@@ -39,8 +39,8 @@ def passing(path: Path, kind: str = 'part') -> str:
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file whole or not at all.
 
-    path: the file to be
-    returns: a passing file beside it, of the same suffix
+    path: the file to write
+    returns: a temporary file beside it, with the same suffix
     """
     path = Path(path)
     handle, name = tempfile.mkstemp(prefix=passing(path), suffix=path.suffix, dir=path.parent)
@@ -59,8 +59,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 def new_folder(path: str | os.PathLike) -> Iterator[Path]:
     """Write a folder whole or not at all.
 
-    path: the folder to be
-    returns: a passing folder beside it
+    path: the folder to write
+    returns: a temporary folder beside it
     """
     path = Path(path)
     temporary = Path(tempfile.mkdtemp(prefix=passing(path), dir=path.parent))

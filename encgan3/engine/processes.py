@@ -62,10 +62,9 @@ def each(function: Callable, jobs: list, workers: int | None = None, progress: b
 
     `InputError` for a job that ends its process, unless `lost` says what it gives.
 
-    function, jobs: the function is one of a module
+    function, jobs: a function of a module; one job is the argument of one call
     workers: processes; 0: this one; None: by the number of jobs
-    progress: show a bar
-    label: of the bar
+    progress, label: show a bar; words beside it
     lost: job -> what stands for its result
     returns: results in the order of the jobs
     """

@@ -9,6 +9,7 @@ __all__ = ['PROTOCOLS', 'OLD_NAME', 'Protocol', 'protocol_named']
 from dataclasses import dataclass, replace
 
 from ..errors import InputError
+from ..settings import check
 
 # %% ../../nbs/32_protocols.ipynb #c87e21ca
 @dataclass(frozen=True)
@@ -22,6 +23,10 @@ class Protocol:
     stride: int | None = None # between frames of real clips; None: the store's
     seed: int = 0
     resamples: int = 50 # of the bootstrap
+
+    def __post_init__(self):
+        check(clips=self.clips, choice=self.choice, seed=self.seed, resamples=self.resamples,
+              **({} if self.stride is None else {'stride': self.stride}))
 
 PROTOCOLS = {p.name: p for p in (
     Protocol('classifier', 'classifier', 1000), # ours, for any data set with labels

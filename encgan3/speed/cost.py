@@ -27,7 +27,7 @@ class Layer:
     operations: int # multiply-adds
     numbers: int # read and written, at least
     weights: int # entries of its matrix
-    # 'first': its input is the stage's; 'product': it multiplies two inputs and has no weights
+    # 'first': it reads the input of its stage; 'product': it multiplies two inputs and has no weights
     kind: str = 'inner'
 
 def convolution(stage: str, cin: int, cout: int, kernel: int, before: int, after: int, kind: str = 'inner',

@@ -7,7 +7,7 @@ __all__ = ['FORMAT', 'MAKE', 'STEP', 'passes_of', 'scaling_of', 'loading', 'stag
            'speeds', 'compared', 'allocated', 'fits', 'plot_record', 'program', 'turn', 'against']
 
 # %% ../../nbs/83_speed.ipynb #855eb153
-import json, os, statistics, subprocess, sys
+import json, math, os, statistics, subprocess, sys
 from copy import deepcopy
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -23,6 +23,7 @@ from ..campaign.runs import hardware
 from ..clips import FRAMES, to_clip
 from ..data.store import Windows
 from ..engine.memory import keep_memory
+from ..engine.weights import read_json
 from ..errors import InputError
 from ..generator import attention_at
 from ..model import EncGAN3, Networks, configuration
@@ -122,10 +123,14 @@ def stage_table(c: Config, seconds: dict, batch: int, rates: dict) -> dict:
 def read_speed(file: Path) -> dict:
     "A record of `measure`; InputError if it isn't one."
     try:
-        record = json.loads(Path(file).read_text())
-    except (OSError, ValueError):
-        record = None
-    if not isinstance(record, dict) or record.get('format') != FORMAT or 'seconds' not in record:
+        record = read_json(file)
+    except ValueError as e:
+        raise InputError(f'{file}: {e}; make a record with encgan3 speed --out FILE') from None
+    seconds = record.get('seconds')
+    sound = isinstance(seconds, dict) and all(type(s) in (int, float) and 0 < s < math.inf
+                                              for s in seconds.values())
+    if (record.get('format') != FORMAT or not sound
+        or not record.keys() >= {'device', 'preset', 'changes', 'batch'}):
         raise InputError(f'{file}: not a record of speed; make one with encgan3 speed --out FILE')
     return record
 
@@ -240,9 +245,11 @@ def plot_record(record: dict):
         for i, column in enumerate(shown):
             bars = ax.bar([x + i*.8/len(shown.columns) for x in range(len(shown))], shown[column],
                           .8/len(shown.columns), label=column)
-            ax.bar_label(bars, fmt='%.0f', fontsize=7)
-        ax.set(title=title, yscale='log', xticks=[x + .2 for x in range(len(shown))],
+            ax.bar_label(bars, fmt=lambda ms: f'{ms:.0f}' if ms >= 10 else f'{ms:.1f}', fontsize=7)
+        middle = .4 - .4/len(shown.columns)
+        ax.set(title=title, yscale='log', xticks=[x + middle for x in range(len(shown))],
                xticklabels=list(shown.index))
+        ax.margins(y=.1)
         ax.legend(fontsize=8)
     return figure
 
