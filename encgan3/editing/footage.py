@@ -86,7 +86,7 @@ def rate_of(path: str | Path, declared: float) -> float:
 
 # %% ../../nbs/87_footage.ipynb #cb4617f2
 SIDE = 480 # pixels of a frame's shorter side, at most
-MOST_BYTES = 2**29 # of all frames
+MOST_BYTES = 3*2**27 # of all frames
 MOST_HANDED = 2**27 # of a file that somebody hands over
 MOST_PIXELS = 2**26 # of a picture
 VIDEOS = SUFFIXES
