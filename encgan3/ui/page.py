@@ -112,19 +112,22 @@ def upload_limit(most: int) -> str:
         const mine = button;
         if (this.type === 'file' && mine && !this.limited) {
             this.limited = true;
-            const line = mine.parentElement.appendChild(document.createElement('div'));
+            const line = document.createElement('div');
             line.className = 'wrong';
             line.setAttribute('role', 'alert');
             this.addEventListener('change', e => {
                 const large = [...this.files].find(file => file.size > MOST);
-                line.textContent = large ? large.name + ': has ' + Math.round(large.size/1e6)
-                    + ' MB, more than ' + Math.round(MOST/1e6) + ': cut it, or scale it down' : '';
-                if (large) e.stopImmediatePropagation();
+                line.remove();
+                if (!large) return;
+                line.textContent = large.name + ': has ' + Math.round(large.size/1e6) + ' MB, more than '
+                    + Math.round(MOST/1e6) + ': cut it, or scale it down';
+                mine.parentElement.append(line);
+                e.stopImmediatePropagation();
             }, true);
         }
         return click.call(this);
     };
-})()""".replace('MOST', str(int(most)))) + '">'
+})(); this.remove()""".replace('MOST', str(int(most)))) + '">'
 
 # %% ../../nbs/85_page.ipynb #8752fa75
 def newest(draw, wait: float | None = .02):
