@@ -78,6 +78,12 @@ def done(work: Callable, said: Path, seconds: float = 300) -> str:
     assert code == 0, f'ended with {code}: {fork.text()[-600:]}'
     return fork.text()
 
+def failing(error: Exception) -> Callable:
+    "A try that fails with an error that came before it."
+    def attempt():
+        raise error
+    return attempt
+
 def left_over(folder: Path) -> list[str]:
     "Passing names anywhere below a folder."
     return sorted(str(p.relative_to(folder)) for kind in ('part', 'old') for p in folder.rglob(f'.{kind}-*'))

@@ -89,7 +89,7 @@ def stopped(name: str, home: Path, out: Path, signals: list[int], dice) -> Stopp
         longest /= 2
         assert longest > .02, f'{name} is always faster than the signal'
 
-@promise('R4', 'a signal ends any command after its step, with 130 or 143, in one line; nothing is left', 4,
+@promise('R4', 'a signal ends any command after its step, with 130 or 143, in one line; nothing is left', 2,
          72)
 def single_signals(n, folder, dice):
     names = dice.sample([*COMMANDS], len(COMMANDS))
