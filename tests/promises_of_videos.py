@@ -395,14 +395,14 @@ def bombs(folder: Path) -> dict:
         'large.png': lambda p: Image.new('RGB', (8191, 8191)).save(p),
         'frames.avi': lambda p: repeated(p, 'mjpeg', 'yuvj420p', 16, 16, 11_000),
         'long.mp4': lambda p: repeated(p, 'mpeg4', 'yuv420p', 320, 240, 9_999),
-        'broad.avi': lambda p: repeated(p, 'mpeg4', 'yuv420p', 4096, 2304, 900),
-        'tall.mkv': lambda p: repeated(p, 'mjpeg', 'yuvj420p', 1080, 1920, 1000),
-        'still.mp4': lambda p: repeated(p, 'libx264', 'yuv420p', 3840, 2160, 600),
-        'web.webm': lambda p: repeated(p, *vp9, 1920, 1080, 1000),
-        'deep.mkv': lambda p: repeated(p, 'ffv1', 'yuv444p16le', 2048, 1152, 800),
+        'broad.avi': lambda p: repeated(p, 'mpeg4', 'yuv420p', 4096, 2304, 170),
+        'tall.mkv': lambda p: repeated(p, 'mjpeg', 'yuvj420p', 1080, 1920, 770),
+        'still.mp4': lambda p: repeated(p, 'libx264', 'yuv420p', 3840, 2160, 190),
+        'web.webm': lambda p: repeated(p, *vp9, 1920, 1080, 770),
+        'deep.mkv': lambda p: repeated(p, 'ffv1', 'yuv444p16le', 2048, 1152, 680),
         'mpeg.mpg': lambda p: repeated(p, 'mpeg2video', 'yuv420p', 1920, 1080, 900),
         'lines.avi': lambda p: repeated(p, 'mjpeg', 'yuvj420p', 8192, 16, 9_999),
-        'largest.gif': lambda p: images(p, 2100, 2100, 480)}
+        'largest.gif': lambda p: images(p, 2000, 2000, 400)}
 
 def doors(model) -> dict:
     "Name -> what a file goes through."
@@ -427,5 +427,32 @@ def bombs_of_video(n, folder, dice):
             used.append((name, door, round(seconds, 1), grown >> 20))
             assert seconds < SECONDS and grown < MEMORY, f'{seconds:.0f} s, {grown/2**20:.0f} MiB'
         yield f'{name}, {door}', attempt
+
+def unfolding_pictures(folder: Path) -> dict:
+    "Strips and silhouettes: name -> how it is made."
+    def mask(path, *shape):
+        np.lib.format.open_memmap(path.with_name('new.npy'), 'w+', bool, shape)[:, :1] = True
+        path.with_name('new.npy').rename(path)
+    def head(path, shape):
+        with path.open('wb') as file:
+            np.lib.format.write_array_header_1_0(file, dict(descr='|b1', fortran_order=False, shape=shape))
+    return {
+        'strip.jpg': lambda p: Image.new('L', (30_000, 3000)).save(p, 'PNG'),
+        'wide.jpg': lambda p: Image.new('L', (60_000, 60)).save(p, 'PNG'),
+        'square.jpg': lambda p: Image.new('L', (4000, 4000)).save(p, 'JPEG'),
+        'long': lambda p: mask(p, 900_000, 8, 8), 'large': lambda p: mask(p, 900, 700, 900),
+        'full': lambda p: mask(p, 1000, 200, 300), 'flat': lambda p: mask(p, 500, 2, 60_000),
+        'head': lambda p: head(p, (10**6, 10**6, 10)), 'most': lambda p: head(p, (2**40, 2**40, 2**40))}
+
+@promise('R7', 'a strip or a silhouette that unfolds takes at most 20 seconds and a gigabyte', 9, 9)
+def bombs_of_pictures(n, folder, dice):
+    made = unfolding_pictures(folder)
+    for name in list(made)[:n]:
+        def attempt(name=name):
+            forked(lambda: made[name](folder/name) and None, 300)
+            _, seconds, grown = forked(lambda: len(cut_video('whole', 64, (folder/name, None))[0]))
+            used.append((name, 'prepare', round(seconds, 1), grown >> 20))
+            assert seconds < SECONDS and grown < MEMORY, f'{seconds:.0f} s, {grown/2**20:.0f} MiB'
+        yield name, attempt
 
 used = [] # what was measured, for whoever looks

@@ -261,9 +261,9 @@ class Limits(NamedTuple):
     "How much of a file is decoded: a few kilobytes can unfold into gigabytes."
     pixels: int = 4096*2304 # of a frame, as it is stored
     frames: int = 10_000 # of a file
-    total: int = 2**31 # pixels of all frames, as they are stored: 41 s at 1080p
+    total: int = 3*2**29 # pixels of all frames, as they are stored: 31 s at 1080p
     bytes: int = 3*2**28 # of all frames together, after shrinking
-    seconds: float = float('inf') # of a clock
+    seconds: float = 15. # that this processor may decode
 
 def allowed(path: str | os.PathLike, width: int, height: int, frames: int, limits: Limits):
     "`InputError` if so many frames of that size are more than is decoded."
@@ -278,7 +278,7 @@ def allowed(path: str | os.PathLike, width: int, height: int, frames: int, limit
 
 def _upright(path, stream, side, declared, limits):
     "Yield the frames of a stream as (H, W, 3) arrays; `InputError` at the first that breaks a limit."
-    first, end = None, time.monotonic() + limits.seconds
+    first, end = None, time.thread_time() + limits.seconds
     for n, frame in enumerate(stream.container.decode(stream), 1):
         shape = frame.width, frame.height
         first = first or shape
@@ -286,9 +286,9 @@ def _upright(path, stream, side, declared, limits):
         if shape != first:
             raise InputError(f'{path}: size changes from {first[0]}x{first[1]} to {shape[0]}x{shape[1]} at '
                              f'frame {n - 1}: cut it there')
-        if time.monotonic() > end:
-            raise InputError(f'{path}: takes more than {limits.seconds:g} seconds to read: cut it, or scale '
-                             'it down first')
+        if time.thread_time() > end:
+            raise InputError(f'{path}: takes more than {limits.seconds:g} seconds to decode: cut it, or '
+                             'scale it down first')
         zoom = 1.
         if side:
             most = .99*(limits.bytes/(3*max(1, declared)*frame.width*frame.height))**.5 # so that all fit
