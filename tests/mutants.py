@@ -616,6 +616,7 @@ OTHERS = [
     ('what is inside does not hear', '75_stopping', 'if heard.depth == 0: heard.came', 'if True: heard.came'),
     ('two trainings in one folder', '75_stopping', 'if not mine: raise', 'if False: raise'),
     ('a failed training leaves the model training', '75_stopping', 'finally: model.eval()', 'except ValueError: pass\n    else: model.eval()'),
+    ('gradients stay off after a training', '75_stopping', 'p.requires_grad_(gradient)', 'pass'),
     # 76_memory
     ('batch counted twice by recomputing', '76_memory', 'm.momentum, m.num_batches_tracked = 0., None', 'm.num_batches_tracked = None'),
     ('power iteration again by recomputing', '76_memory', "m.training and '.parametrizations.' not in name", 'm.training'),
