@@ -6,7 +6,7 @@ STAMP := .venv/installed
 .PHONY: help install demo app test mutants soak lab export lock clean
 help:
 	@echo 'make demo [VIDEOS=folder] [FROM_SCRATCH=1]   train a little, swap motions, write demo/'
-	@echo 'make app [PORT=8866]   sliders over a video in your browser, served to this machine alone'
+	@echo 'make app [PORT=8866]   sliders over a video; prints an address for the browser of this machine'
 	@echo 'make test     all notebooks and tests, as CI runs them'
 	@echo 'make mutants  every wrong edit, one by one: each must turn its page red'
 	@echo 'make soak     every promise tried hundreds of times: kills, faults, hostile files; an hour'
@@ -27,7 +27,8 @@ demo: install
 	$(BIN)/encgan3 demo $(if $(VIDEOS),--videos '$(VIDEOS)') $(if $(FROM_SCRATCH),--from-scratch)
 
 app: install
-	$(BIN)/voila nbs/app.ipynb --Voila.ip=127.0.0.1 --port=$(or $(PORT),8866) --Voila.tornado_settings="{'websocket_max_message_size': 268435456}"
+	@echo 'Open the address with the token in your browser; voila.json says who may.'
+	$(BIN)/voila nbs/app.ipynb --port=$(or $(PORT),8866)
 
 test mutants soak: export OMP_NUM_THREADS = 1
 test mutants soak: export HF_HUB_OFFLINE = 1
@@ -42,7 +43,7 @@ soak: install
 	$(BIN)/python tests/soak.py $(ONLY)
 
 lab: install
-	$(BIN)/jupyter lab --notebook-dir nbs --ServerApp.tornado_settings="{'websocket_max_message_size': 268435456}" # uploads of videos are larger than the default
+	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --notebook-dir nbs --ServerApp.tornado_settings="{'websocket_max_message_size': 268435456}" # uploads of videos are larger than the default
 
 export: install
 	$(BIN)/nbdev_export

@@ -53,7 +53,8 @@ def record_of(model: str | Path) -> dict:
         try:
             return read_json(folder/'record.json')
         except ValueError as e:
-            raise InputError(f'{folder}/record.json: no readable record, it {e}; save the model again') from None
+            raise InputError(f'{folder}/record.json: no readable record, it {e}; '
+                             'save the model again') from None
     raise InputError(f'{model}: no record.json in it; give a model that encgan3 save wrote, '
                      f'or one of {", ".join(sorted(p.name for p in SHIPPED.glob("*")))}')
 

@@ -82,8 +82,9 @@ KINDS = { # what each setting may be, by its name
     'kl_video': Several(WEIGHT, 2), 'margin': Several(WEIGHT, 3), 'content_share': Number(0, 1),
     'video_share': Several(Number(0, 1), 2), 'schedule': Several(Whole(1, 10**9), 2),
     # of a training
-    'steps': Whole(0, 10**9), 'batch': Whole(1, 2**16), 'seed': Whole(0, 2**62), 'save_every': Whole(1, 10**9),
-    'log_every': Whole(1, 10**9), 'minutes': Number(0, math.inf), 'shift': Whole(0, 64), 'flip': SWITCH,
+    'steps': Whole(0, 10**9), 'batch': Whole(1, 2**16), 'seed': Whole(0, 2**62),
+    'save_every': Whole(1, 10**9), 'log_every': Whole(1, 10**9), 'minutes': Number(0, math.inf),
+    'shift': Whole(0, 64), 'flip': SWITCH,
     # of samples and of an evaluation
     'n': Whole(1, 10**6), 'clips': Whole(2, 10**6), 'resamples': Whole(2, 10**5), 'stride': Whole(1, 1000),
     'choice': OneOf(('windows', 'centre')),

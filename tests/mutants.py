@@ -453,7 +453,17 @@ OTHERS = [
     ('a signal stops one run alone', '56_workers', 'if stop() or time', 'if time'),
     ('a continued run counts twice', '56_workers', 'max(0, run.steps - reached[run.training])', 'run.steps'),
     # 60_video
-    ('broken end of a file unnoticed', '60_video', 'if declared > len(frames) else None', 'if False else None', "if stop: problem =", "if False: problem ="),
+    ('broken end of a file unnoticed', '60_video', 'if declared > found:', 'if False:', 'elif broken is not None or stop or damaged:', 'elif False:'),
+    ('a GIF without its end', '60_video', "if mark == b';': return images", "if mark in (b';', b''): return images"),
+    ('every block of a GIF is an image', '60_video', "if mark == b',': images += 1", "images += 1\n        if mark == b',':"),
+    ('parts may reach beyond the file', '60_video', 'or inside + (size or 0) > end', ''),
+    ('boxes may reach beyond the file', '60_video', 'if size < 8 or at + size > len(data):', 'if size < 8:'),
+    ('a film of any length', '60_video', 'if frames*width*height > limits.total:', 'if False:'),
+    ('decoded before it is counted', '60_video', 'allowed(path, stream.width, stream.height, counted, limits)', 'allowed(path, stream.width, stream.height, 0, limits)'),
+    ('frames of a long film not shrunk further', '60_video', 'max(min(side/min(shape), most), side/4/min(shape))', 'side/min(shape)'),
+    ('nobody looks at the clock', '60_video', 'if time.monotonic() > end:', 'if False:'),
+    ('an uneven film is called broken', '60_video', 'if not (regular or broken or early):', 'if False:'),
+    ('a hole in an MPEG unnoticed', '60_video', 'declared = declared or in_time(', 'declared = declared or 0*in_time('),
     # 61_crop
     ('mover lost at half its way', '61_crop', '(np.arange(energy.shape[1]) * 2.)', '(np.arange(energy.shape[1]) * 1.)'),
     ('crop does not follow', '61_crop', "if name == 'mover': left =", "if name == 'nobody': left ="),
@@ -518,11 +528,14 @@ OTHERS = [
     ('what is left out is not counted', '64_store', 'motionless += still', 'motionless += 0'),
     ('quarantine forgets', '64_store', "note = lambda reason, kept: quarantine.append(dict(file=file, reason=reason, kept=kept))", 'note = lambda reason, kept: None'),
     ('strips taken for videos', '64_store', "if path.suffix == '.jpg': return", 'if False: return'),
+    ('pieces of any size', '64_store', 'if frames.nbytes + 3*cut*size**2 > Limits().bytes:', 'if False:'),
     ('frames held on a device, cut elsewhere', '64_store', 'self.held[torch.from_numpy(rows)', 'self.held[torch.from_numpy(rows - rows.min())'),
     # 65_datasets
     ('stand-ins are zoomed to', '65_datasets', "FIXED if drawn and spec.crop == 'mover' else spec.crop", 'spec.crop'),
     ('new crops under an old name', '65_datasets', 'crop=full_name(crop)', 'crop=crop'),
     ('windows of an empty lawn', '65_datasets', 'need=need if spec.gaps else None', 'need=None'),
+    ('what is not read is not said', '65_datasets', 'jobs, refused = [], not_read(folder, source)', 'jobs, refused = [], []'),
+    ('frames of any size', '65_datasets', 'if not 1 <= size <= LARGEST:', 'if size < 1:'),
     # 66_synthetic
     ('seed that differs between processes', '66_synthetic', "zlib.crc32('/'.join(map(str, words)).encode())", "abs(hash('/'.join(map(str, words)))) % 2**32"),
     ('seed of the first word alone', '66_synthetic', "'/'.join(map(str, words))", 'str(words[0])'),
@@ -601,6 +614,8 @@ OTHERS = [
     ('faults untold', '78_records', "+ '.', *faults])", "+ '.'])"),
     ('recipe of the first stage', '78_records', "config = sum(s['steps'] for s in stages), stages[-1]['config']", "config = sum(s['steps'] for s in stages), stages[0]['config']"),
     ('card without provenance', '78_records', '{provenance(record)}\n\n', ''),
+    # 79_processes
+    ('the wrong file is lost', '79_processes', 'result = lost(jobs[done])', 'result = lost(jobs[0])'),
     # 80_cost
     ('encoders of averaged frames counted in full', '80_cost', 'c.encoder_size or c.size', 'c.size'),
     ('transposed convolutions counted as convolutions', '80_cost', 'weights*(before if transposed else after)', 'weights*after'),
@@ -647,7 +662,8 @@ OTHERS = [
     ('top and left of a box swapped', '87_footage', 'np.array([left, top, left + side, top + side], int)', 'np.array([top, left, top + side, left + side], int)'),
     ('the declared rate believed', '87_footage', 'return declared if abs(rate/declared - 1) < .005 else rate', 'return declared'),
     ('a photograph stays lying', '87_footage', 'ImageOps.exif_transpose(image).convert', 'image.convert'),
-    ('frames not shrunk', '87_footage', 'decode_video(path, side, max_bytes=most)', 'decode_video(path, None, max_bytes=most)'),
+    ('a file of any size is taken', '87_footage', 'if len(data) > MOST_HANDED:', 'if False:'),
+    ('frames not shrunk', '87_footage', 'decode_video(path, side, Limits', 'decode_video(path, None, Limits'),
     ('the end of a video uncovered', '87_footage', 'if starts[-1] + span(FRAMES, stride) < length: starts', 'if False: starts'),
     ('windows overlap', '87_footage', 'window_starts(length, FRAMES, stride, FRAMES*stride)', 'window_starts(length, FRAMES, stride, span(FRAMES, stride))'),
     ('overlapping windows mixed', '87_footage', 'np.diff(np.maximum.accumulate(rows), prepend=-1) > 0', 'np.ones(len(rows), bool)'),

@@ -49,5 +49,6 @@ def broken(promise: Promise, how_many: int, folder: Path, seed: int = 0) -> tupl
         except Exception as e: # an assertion, or whatever the program let through
             where = traceback.extract_tb(e.__traceback__)[-1]
             said = ' '.join(str(e).split())[:300]
-            failures.append(f'{name}: {type(e).__name__}: {said} ({Path(where.filename).name}:{where.lineno})')
+            place = f'{Path(where.filename).name}:{where.lineno}'
+            failures.append(f'{name}: {type(e).__name__}: {said} ({place})')
     return tried, failures

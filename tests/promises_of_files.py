@@ -28,7 +28,6 @@ from encgan3.datasets import find_videos
 from encgan3.editing.items import read_codes, write_codes
 from encgan3.engine.checkpoints import checkpoints, read_checkpoint, read_log
 from encgan3.engine.files import sha256_of
-from encgan3.errors import InputError
 from encgan3.evaluation.pretrained import cached, load_weights
 from encgan3.model import EncGAN3
 from encgan3.records import record_of

@@ -54,14 +54,16 @@ OPTIONS = [*(('train', '--data', 'STORE', '--out', 'RUN', '--preset', 'micro', n
                                   '--precision': ('fp16', ''), '--recipe': ('secret',)}.items()
              for value in values if value or name != '--precision'),
            *(('sample', 'weizmann-s-tiny', '--out', 'RUN.gif', name, value)
-             for name, values in {'--n': ('0', '-1', 'x'), '--frames': ('0', '17', '-16'), '--seed': ('-1',)}.items()
+             for name, values in {'--n': ('0', '-1', 'x'), '--frames': ('0', '17', '-16'),
+                                  '--seed': ('-1',)}.items()
              for value in values),
            *(('evaluate', 'weizmann-s-tiny', '--data', 'STORE', name, value)
              for name, values in {'--clips': ('0', '-3', '1', 'x'), '--protocol': ('kinetic', '')}.items()
              for value in values),
            *(('reproduce', 'table1', '--data', 'weizmann-s', '--out', 'RUN', name, value)
-             for name, values in {'--seeds': ('0', '-1'), '--workers': ('-3', 'x'), '--budget': ('9', 'm', '-1m'),
-                                  '--steps': ('-1',), '--preset': ('huge',), '--precision': ('fp8',)}.items()
+             for name, values in {'--seeds': ('0', '-1'), '--workers': ('-3', 'x'),
+                                  '--budget': ('9', 'm', '-1m'), '--steps': ('-1',),
+                                  '--preset': ('huge',), '--precision': ('fp8',)}.items()
              for value in values),
            *(('speed', name, value) for name in ('--batch', '--repeats') for value in ('0', '-1', 'x')),
            *(('demo', '--out', 'RUN', '--minutes', value) for value in ('nan', '-1', 'x')),
@@ -117,7 +119,8 @@ def settings_in_a_notebook(n, folder, dice):
 
 WRONG_CONFIGS = {'a list': '[]', 'a number': '7', 'nothing': '', 'a word': '"micro"', 'binary': '\x00\x01',
                  'deep': '['*100_000, 'no object': '{"size": {}}', 'unknown': '{"sise": 32}',
-                 'huge': json.dumps({'size': 32, 'ch': 30_000}), 'text': json.dumps({'size': 32, 'ch': 'sixteen'}),
+                 'huge': json.dumps({'size': 32, 'ch': 30_000}),
+                 'text': json.dumps({'size': 32, 'ch': 'sixteen'}),
                  'NaN': '{"size": 32, "lr": NaN}', 'float': json.dumps({'size': 32.0})}
 
 @promise('R13', 'a file of settings passes through the same door', 12, 12)

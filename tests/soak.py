@@ -38,11 +38,12 @@ def main(wanted: list[str]) -> int:
         for done in as_completed([pool.submit(tried, name) for name in names]):
             row = done.result() | {'commit': commit, 'date': date.today().isoformat(), 'machine': machine()}
             rows[f'{row["promise"]}-{row["what"]}'] = row
-            print(f'{row["promise"]:4} {row["what"]:40} {row["tried"]:5} tried {len(row["failures"]):4} failed '
-                  f'{row["minutes"]:5} min', *row['failures'], sep='\n     ', flush=True)
+            print(f'{row["promise"]:4} {row["what"]:40} {row["tried"]:5} tried '
+                  f'{len(row["failures"]):4} failed {row["minutes"]:5} min', *row['failures'],
+                  sep='\n     ', flush=True)
     known = {p.name for p in all_promises()}
-    kept = sorted((row for name, row in rows.items() if name in known), key=lambda r: (int(r['promise'][1:]),
-                                                                                    r['what']))
+    kept = sorted((row for name, row in rows.items() if name in known),
+                  key=lambda row: (int(row['promise'][1:]), row['what']))
     TABLE.write_text(json.dumps({'rows': kept}, indent=1) + '\n')
     return sum(len(row['failures']) for row in kept)
 

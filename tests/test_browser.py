@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import psutil
 import pytest
 
 from pages import root
@@ -72,19 +73,26 @@ def free_port():
         s.bind(('127.0.0.1', 0))
         return s.getsockname()[1]
 
-def answering(port, log, seconds=60):
-    "Waits until a server listens."
+def answering(port, log, seconds=120):
+    "Waits until a server listens; the address with its token, as the server tells it."
     end = time.monotonic() + seconds
     while True:
+        told = re.search(r'http://127\.0\.0\.1:\d+/\S*token=\w+', log.read_text())
         try:
-            return socket.create_connection(('127.0.0.1', port), 1).close()
+            socket.create_connection(('127.0.0.1', port), 1).close()
+            if told:
+                return told[0]
         except OSError:
-            assert time.monotonic() < end, f'no server: {log.read_text()[-2000:]}'
+            pass
+        assert time.monotonic() < end, f'no server: {log.read_text()[-2000:]}'
         time.sleep(.05)
 
 @contextmanager
 def served(tmp_path, command, *arguments):
-    "A server on a free loopback port: yields its address and its log. What it stores goes to tmp_path."
+    """A server on a free loopback port: yields its address and its log. What it stores goes to tmp_path.
+
+    The address has a token.
+    """
     port, log = free_port(), tmp_path/'server.log'
     own = ({f'JUPYTER_{k}_DIR': str(tmp_path/k) for k in ('CONFIG', 'DATA', 'RUNTIME')}
            | {'IPYTHONDIR': str(tmp_path/'ipython')})
@@ -96,8 +104,8 @@ def served(tmp_path, command, *arguments):
                                   stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=root,
                                   start_new_session=True)
     try:
-        answering(port, log)
-        yield f'http://127.0.0.1:{port}', log
+        told = answering(port, log)
+        yield told, log
     finally:
         server.send_signal(signal.SIGTERM)
         try:
@@ -107,7 +115,7 @@ def served(tmp_path, command, *arguments):
 
 def app_options():
     "How `make app` calls Voila, but for the port."
-    line = re.search(r'voila (nbs/app\.ipynb .*)',
+    line = re.search(r'voila (nbs/app\.ipynb.*)',
                      (root/'Makefile').read_text())[1].replace('$(or $(PORT),8866)', '0')
     return [word for word in shlex.split(line) if not word.startswith('--port')]
 
@@ -366,10 +374,10 @@ model = EncGAN3.from_preset('small').eval()
 clips, facts = film_pairs([('lena', 'pjump'), ('ido', 'wave2')], 64, each=3)
 explorer(model, clips[1::3], ['a', 'b'], directions_of(*codes_of(model, clips), facts))"""
 
-def alone(tmp_path, code):
+def alone(tmp_path, code, *options):
     "A notebook of one cell, served as `make app` serves its page."
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path/'page.ipynb')
-    return served(tmp_path, 'voila', tmp_path/'page.ipynb', *app_options()[1:])
+    return served(tmp_path, 'voila', tmp_path/'page.ipynb', *app_options()[1:], *options)
 
 def test_larger_frames_follow_too(page, tmp_path, record_property):
     with alone(tmp_path, LARGER) as (address, log):
@@ -393,12 +401,12 @@ def test_workbench(page, tmp_path, shot):
         upload(page, own_video(tmp_path/'own.mp4'), 'own.mp4 is here')
         assert page.get_by_text('nobody: only encode and decode').evaluate('option => option.selected')
         look = page.locator('.encgan3 img').first
-        before = look.evaluate(BYTES)
+        before, source = look.evaluate(BYTES), look.get_attribute('src')
         slider(page, 'box: left').focus()
         for _ in range(5):
             page.keyboard.press('ArrowLeft')
         page.wait_for_function("([img, old]) => img.src !== old",
-                               arg=[look.element_handle(), look.get_attribute('src')])
+                               arg=[look.element_handle(), source])
         assert look.evaluate(BYTES) != before
         edit.click()
         page.get_by_text('The model rebuilds this square').wait_for()
@@ -419,10 +427,10 @@ def test_workbench(page, tmp_path, shot):
 
 def test_lab(page, tmp_path, shot):
     shutil.copy(root/'nbs'/'app.ipynb', tmp_path)
-    options = ('--ip=127.0.0.1', '--IdentityProvider.token=', '--allow-root',
-               f'--ServerApp.root_dir={tmp_path}', '--LabApp.news_url=')
+    options = ('--ServerApp.ip=127.0.0.1', '--allow-root', f'--ServerApp.root_dir={tmp_path}',
+               '--LabApp.news_url=')
     with served(tmp_path, 'jupyter-lab', *options) as (address, log):
-        page.goto(f'{address}/lab/tree/app.ipynb')
+        page.goto(address.replace('/lab?', '/lab/tree/app.ipynb?'))
         page.get_by_text('Python 3 (ipykernel) | Idle').wait_for()
         page.get_by_role('menuitem', name='Run').click()
         page.locator('.lm-Menu-itemLabel').get_by_text('Run All Cells', exact=True).click()
@@ -433,4 +441,105 @@ def test_lab(page, tmp_path, shot):
         stays_in_view(page, shot)
         page.get_by_role('button', name='reset').click()
         settled(page, first)
+        no_traceback(page, log)
+
+# who may look, for how long, and what leaves the machine
+
+def kernels(log):
+    "Processes of pages that are open, by the server that has them."
+    found = [p for p in psutil.process_iter(['cmdline'])
+             if 'ipykernel_launcher' in ' '.join(p.info['cmdline'] or ())]
+    return [p for p in found if str(log.parent) in ' '.join(p.environ().values())]
+
+BUTTONS = """import time, ipywidgets as w
+said = w.Label('nothing yet')
+long, short = (w.Button(description=name) for name in ('long', 'short'))
+def work(_):
+    said.value = 'works'
+    time.sleep(40)
+    said.value = 'is done'
+def answer(_): said.value = 'answers'
+long.on_click(work)
+short.on_click(answer)
+w.VBox([long, short, said])"""
+
+def test_app_needs_the_token(page, tmp_path):
+    "Whoever doesn't have the token gets a form to type it in, and neither page nor kernel."
+    with alone(tmp_path, BUTTONS) as (address, log):
+        page.goto(address.split('?')[0])
+        assert '/login' in page.url and not page.get_by_text('nothing yet').count() and not kernels(log)
+        for path in ('api/kernels', 'voila/files/voila.json', 'api/contents'):
+            answer = page.request.get(f'{address.split("?")[0]}{path}', max_redirects=0)
+            assert answer.status in (302, 403, 404), (path, answer.status)
+        page.goto(address)
+        page.get_by_text('nothing yet').wait_for()
+
+def test_nothing_leaves_the_machine(browser, tmp_path):
+    "The page of `make app`, from its first request to a moved slider: all of it comes from this machine."
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    asked, went = [], []
+    page.on('request', lambda request: asked.append(request.url))
+    def out(route):
+        went.append(route.request.url)
+        route.abort()
+    context.route(lambda url: not re.match(r'(http|ws)://127\.0\.0\.1[:/]|data:|blob:', url), out)
+    with served(tmp_path, 'voila', *app_options()) as (address, log):
+        page.goto(address)
+        film(page, 'strip').wait_for()
+        there_and_back(page)
+        page.wait_for_timeout(1000)
+        assert len(asked) > 5 and not went, went
+    context.close()
+
+def test_pages_end_and_do_not_wait_for_one_another(browser, tmp_path):
+    """Each page has a kernel of its own: a long computation in one doesn't stop the other. A page that is
+    closed takes its kernel with it, and one that vanishes leaves it for the time in voila.json at most.
+    """
+    soon = '--MappingKernelManager.cull_idle_timeout=3', '--MappingKernelManager.cull_interval=1'
+    with alone(tmp_path, BUTTONS, *soon) as (address, log):
+        one, two = (browser.new_context().new_page() for _ in range(2))
+        for page in (one, two):
+            page.set_default_timeout(PATIENCE)
+            page.goto(address)
+            page.get_by_text('nothing yet').wait_for()
+        assert len(kernels(log)) == 2
+        one.get_by_role('button', name='long').click()
+        one.get_by_text('works', exact=True).wait_for()
+        two.get_by_role('button', name='short').click()
+        two.get_by_text('answers', exact=True).wait_for()
+        assert not one.get_by_text('is done').count()
+        two.close(run_before_unload=True)
+        ended(log, 1)
+        one.context.close() # gone without a word, while it computes
+        one = browser.new_page()
+        one.goto(address, timeout=PATIENCE)
+        one.get_by_text('nothing yet').wait_for(timeout=PATIENCE)
+        one.context.set_offline(True)
+        one.close()
+        ended(log, 0)
+
+def ended(log, left, seconds=150):
+    "Waits until so many kernels are left."
+    end = time.monotonic() + seconds
+    while len(kernels(log)) > left:
+        assert time.monotonic() < end, f'{len(kernels(log))} kernels still run'
+        time.sleep(.3)
+
+def test_too_large_a_file_is_refused_by_the_page(page, tmp_path, shot):
+    "One line beside the button; nothing was sent, and the page lives on."
+    with (tmp_path/'large.mp4').open('wb') as file:
+        file.truncate(400_000_000)
+    with served(tmp_path, 'voila', *app_options()) as (address, log):
+        page.goto(address)
+        film(page, 'strip').wait_for()
+        for _ in range(2):
+            upload(page, tmp_path/'large.mp4', re.compile('^large.mp4: has 400 MB, more than 134: cut it'))
+        shot(page, 'too_large')
+        there_and_back(page)
+        before = films(page)
+        upload(page, own_video(tmp_path/'own.mp4'), 'own.mp4 is clip a now')
+        changed(page, before, 'a')
+        assert not page.get_by_text('more than 134').count()
         no_traceback(page, log)

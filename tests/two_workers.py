@@ -8,7 +8,9 @@ from encgan3.campaign import runs as module, workers
 from encgan3.campaign.workers import reproduce
 from encgan3.evaluation.protocols import PROTOCOLS
 
-module.milestones = lambda steps, batch: [2, 4, steps] # more points than such short runs have
+def more_points():
+    "Than such short runs have, in a process of its own."
+    module.milestones = lambda steps, batch: [2, 4, steps]
 
 def work_through(store: str, out: str, seeds: int):
     "Two runs of each seed."
@@ -19,8 +21,11 @@ def work_through(store: str, out: str, seeds: int):
 
 def forked(store: str, out: str, seeds: int):
     "The same in a process that has imported everything, as its workers then have."
+    more_points()
     workers.get_context = lambda method: get_context('fork')
     work_through(store, out, seeds)
 
+if __name__ in ('__main__', '__mp_main__'): # this program, and its workers
+    more_points()
 if __name__ == '__main__':
     work_through(*sys.argv[1:3], int(sys.argv[3]))

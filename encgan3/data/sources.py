@@ -16,6 +16,7 @@ from typing import Callable
 from urllib.parse import urlsplit
 
 from .strips import STRIPS, strip_factors, unpack_masks
+from .video import SUFFIXES
 from ..engine.files import flush, passing
 from ..errors import InputError
 
@@ -31,7 +32,7 @@ class Source:
     names: dict = field(default_factory=dict) # factor -> all of its values, where they are known
     words: dict = field(default_factory=dict) # what a name calls a value -> what we call it
     origin: str = 'your own disk' # where to get it
-    suffixes: tuple = ('.avi', '.mp4', '.mov', '.mkv', '.gif', '.webm') # of its files
+    suffixes: tuple = SUFFIXES # of its files
     named: Callable | None = None # path -> factors or None; None: by the pattern
     unpack: Callable | None = None # (file, folder) -> the folder, filled; None: a folder is given
     gaps: bool = False # at times nobody is in the picture: without a list of ranges, motion tells when

@@ -7,7 +7,7 @@ __all__ = ['decode', 'cut_video', 'growing', 'fill', 'Windows', 'index_flaw', 'r
            'companions']
 
 # %% ../../nbs/64_store.ipynb #997e0ccd
-import json, os
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +21,7 @@ from torch import Tensor
 from ..clips import FRAMES, span, to_clip, window_starts
 from .crop import crop_box, cut_out, passes
 from .strips import read_mask, read_strip
-from .video import Video, decode_video
+from .video import Limits, Video, decode_video
 from ..engine.files import sha256_of
 from ..engine.weights import read_json
 from ..errors import InputError
@@ -56,6 +56,10 @@ def cut_video(how: str, size: int, job: tuple, need: int | None = None) -> tuple
     elif not ranges:
         ranges = [(1, len(frames))]
     pieces = [((a, b), frames[max(a, 1)-1:b]) for a, b in ranges]
+    cut = sum(len(p) for _, p in pieces)
+    if frames.nbytes + 3*cut*size**2 > Limits().bytes:
+        why = f'{cut} frames of {size}x{size} need too much memory: cut it, or take smaller frames'
+        return [], fps, why, still
     return [(r, cut_out(p, crop_box(p, how), size) if len(p) else p) for r, p in pieces], fps, problem, still
 
 # %% ../../nbs/64_store.ipynb #7062e976

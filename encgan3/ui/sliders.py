@@ -12,11 +12,12 @@ from torch import Tensor, cat
 
 from ..clips import FRAMES
 from ..data.crop import FIXED
+from ..editing.footage import MOST_HANDED, VIDEOS
 from ..editing.items import Item, edited, received
 from ..editing.latents import NOWHERE, Directions, Edit, codes_of, directions_of
 from ..errors import InputError
 from ..model import EncGAN3
-from .page import STYLE, files, film, newest, row, said_of, still, text
+from .page import STYLE, files, film, newest, row, said_of, still, text, upload_limit
 
 # %% ../../nbs/23_sliders.ipynb #3c0b472c
 def controls(names: list[str], frames: int = FRAMES, known: Directions = NOWHERE) -> dict:
@@ -104,7 +105,8 @@ def arranged(c: dict, out: dict, upload: list, reset):
                     head('Mix'), *[c[k] for k in ('content', 'motion', 'plus', 'scale')],
                     *([head('Directions'), *along] if along else []), head('Length'), c['frames'], c['seed']],
                    layout=w.Layout(width='412px', max_width='100%'))
-    page = w.VBox([w.HTML(STYLE), w.HBox([left, right], layout=w.Layout(**wrap)), out['about']])
+    page = w.VBox([w.HTML(STYLE + upload_limit(MOST_HANDED)),
+                   w.HBox([left, right], layout=w.Layout(**wrap)), out['about']])
     page.add_class('encgan3')
     return page
 
@@ -174,7 +176,7 @@ def uploading(model: EncGAN3, items: list[Item], c: dict, out: dict) -> list:
     returns: ipywidgets: a button and a choice of crop
     """
     import ipywidgets as w
-    button = w.FileUpload(accept='.mp4,.avi,.mov,.mkv,.webm,.gif,.json', description='your video or codes',
+    button = w.FileUpload(accept=','.join((*VIDEOS, '.json')), description='your video or codes',
                           layout=w.Layout(width='auto'))
     crop = w.Dropdown(options=[('follow what moves', FIXED), ('follow and zoom', 'mover'),
                                ('centre', 'centre'), ('face', 'face'), ('whole frame', 'whole')],

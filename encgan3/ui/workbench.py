@@ -15,15 +15,15 @@ import numpy as np
 
 from ..clips import to_clip
 from ..data.crop import cut_out
-from ..editing.footage import (PICTURES, VIDEOS, Box, Footage, boxes_of, handed, outlined, pasted,
-                                     plan_of, write_film)
+from ..editing.footage import (MOST_HANDED, PICTURES, VIDEOS, Box, Footage, boxes_of, handed, outlined,
+                                     pasted, plan_of, write_film)
 from ..editing.items import Item, item_of
 from ..editing.latents import Edit
 from ..editing.own import edited_squares, how_well
 from ..errors import InputError
 from ..model import EncGAN3
 from ..show import gif, png
-from .page import STYLE, link, newest, said_of, text
+from .page import STYLE, link, newest, said_of, text, upload_limit
 
 # %% ../../nbs/88_workbench.ipynb #e236c693
 def film_bytes(frames: np.ndarray, fps: float) -> bytes:
@@ -180,7 +180,7 @@ def workbench(model: EncGAN3 | None = None, items: list[Item] = (), footage: Foo
     left = half(c['film'], out['look'], out['news'], *(c[k] for k in Box._fields))
     right = half(c['other'], c['whose'], c['amount'], c['paste'], c['blend'], c['edit'], out['film'],
                  out['said'], out['links'])
-    page = w.VBox([w.HTML(STYLE), w.HBox([left, right],
+    page = w.VBox([w.HTML(STYLE + upload_limit(MOST_HANDED)), w.HBox([left, right],
                                          layout=w.Layout(flex_flow='row wrap',
                                                          grid_gap='4px 24px'))]).add_class('encgan3')
     page.controls, page.outputs = c, out
