@@ -4,17 +4,20 @@
 
 # %% auto #0
 __all__ = ['app', 'UsageError', 'tell_version', 'options', 'one_of', 'is_store', 'minutes_of', 'tables_of', 'prepare', 'train',
-           'fit_together', 'beginning', 'setting', 'save_model', 'evaluate', 'table_of', 'reproduce', 'start_queue',
-           'sample', 'edit', 'demo', 'speed', 'main']
+           'fit_together', 'beginning', 'setting', 'save_model', 'evaluate', 'table_of', 'reproduce', 'say_plan',
+           'sample', 'edit', 'demo', 'speed', 'Stopped', 'heeding', 'how_to_go_on', 'main']
 
 # %% ../nbs/91_cli.ipynb #466220b0
-import json, re, sys
+import json, re, signal, sys, threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Optional
 
 import typer
 
 import encgan3
+from .engine.files import cured
 from .errors import InputError
 from .evaluation.protocols import PROTOCOLS, protocol_named
 from .settings import COMPILERS, PRECISIONS, PRESETS, RECIPES, check, checked
@@ -197,8 +200,8 @@ def save_model(runs: list[Path],
     from encgan3.records import save_with_record
     stores = (({'second recordings': ClipStore(again, None)} if again else {})
               | {'held-out videos': ClipStore(data, 'test')})
-    held = save_with_record(runs, stores, out, hardware)['held out']
-    for name, scores in held.items():
+    record = save_with_record(runs, stores, out, hardware)
+    for name, scores in record['held out'].items():
         typer.echo(f'{out}, {name}: ' + ', '.join(f'{k} {v}' for k, v in scores.items()))
 
 # %% ../nbs/91_cli.ipynb #041f5758
@@ -270,13 +273,16 @@ def reproduce(tables: list[str] = typer.Argument(help='table1 table2 table3 tabl
     one_of('preset', preset, PRESETS)
     one_of('precision', precision, PRECISIONS)
     from encgan3.campaign.runs import campaign, listing, queue, read_records
+    from encgan3.campaign.workers import reproduce as work_through
     from encgan3.engine.stopping import stop_asked
     runs = (campaign(data, preset or 'micro', **how) if tables == ['campaign']
             else queue(numbers, data, seeds, preset or 'tiny', steps, **how))
     records = records or out/'records'
+    if not only_list and not as_json:
+        say_plan(runs, out, records, workers)
     with stop_asked() as stop:
         if not only_list:
-            start_queue(runs, out, records, minutes, workers, as_json)
+            work_through(runs, out, records, minutes, workers, as_json)
         rows = listing(numbers, runs, read_records(records), out)
         typer.echo(rows.to_json(orient='records', indent=1) if as_json
                    else rows.drop(columns='run').to_string(index=False))
@@ -284,16 +290,15 @@ def reproduce(tables: list[str] = typer.Argument(help='table1 table2 table3 tabl
             raise typer.Exit(128 + stop())
 
 # %% ../nbs/91_cli.ipynb #031e05ea
-def start_queue(runs: list, out: Path, records: Path, minutes: float, workers: int, quiet: bool):
-    """Say what a queue will take, and work through it.
+def say_plan(runs: list, out: Path, records: Path, workers: int):
+    """Say what a queue will take.
 
-    runs, out, records, minutes, workers, quiet: see reproduce
+    runs, out, records, workers: see reproduce
     """
     from encgan3.campaign.runs import read_records
-    from encgan3.campaign.workers import plan, reproduce as work_through, told
-    if not quiet:
-        typer.echo(told(plan(runs, read_records(records), out), workers))
-    work_through(runs, out, records, minutes, workers, quiet)
+    from encgan3.campaign.workers import plan, told
+    typer.echo(told(plan(runs, read_records(records), out), workers))
+
 
 # %% ../nbs/91_cli.ipynb #b93852f0
 @app.command()
@@ -315,7 +320,8 @@ def sample(model: str, n: int = 16, frames: int = 16, seed: int = 0,
     if out.suffix:
         save(net.sample(n, frames, generator), out)
     else: # a few at a time, so that any number fits in memory
-        out.mkdir(parents=True, exist_ok=True)
+        if out.is_file():
+            raise InputError(f'{out}: is a file; give another folder, or a name that ends in .gif or .mp4')
         for some in in_batches(range(n), 'sample', False, 16):
             for i, clip in zip(some, net.sample(len(some), frames, generator)):
                 save(clip[None], out/f'{i:04}.gif')
@@ -409,16 +415,50 @@ def speed(preset: str = 'small', batch: int = 8,
         typer.echo('\n'.join(f'{name}: {ratio} times as long as in {compare}'
                              for name, ratio in found['compared'].items()))
 
+# %% ../nbs/91_cli.ipynb #86071205
+class Stopped(BaseException):
+    "A signal came; `args` is its number."
+
+@contextmanager
+def heeding() -> Iterator[None]:
+    "SIGINT and SIGTERM raise Stopped inside, once; the next one ends the process."
+    before = {}
+    def stop(number, frame):
+        for n in before:
+            signal.signal(n, signal.SIG_DFL)
+        raise Stopped(number)
+
+    if threading.current_thread() is threading.main_thread(): # signals come nowhere else
+        for n in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(n) != signal.SIG_IGN:
+                before[n] = signal.signal(n, stop)
+    try:
+        yield
+    finally:
+        for n, handler in before.items():
+            signal.signal(n, handler)
+
+def how_to_go_on(command: str) -> str:
+    "What a person does after a command was stopped."
+    if command in ('train', 'reproduce'):
+        return 'what was trained is saved, and the same command goes on from there'
+    return 'nothing half-written is left, and the same command begins again'
+
 # %% ../nbs/91_cli.ipynb #d48e8c76
 UsageError = typer.BadParameter.__base__ # a wrong option; typer has its own copy of click's classes
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; what went wrong is said in one line.
 
-    returns: exit code: 0, 1 (a run failed), 2 (bad input)
+    returns: exit code: 0, 1 (a run failed), 2 (bad input, or a file that can't be written), 130 or 143 (a
+        signal)
     """
+    command = ((sys.argv[1:] if arguments is None else arguments) or [''])[0]
     try:
-        return app(arguments, standalone_mode=False) or 0
+        with heeding():
+            code, said = app(arguments, standalone_mode=False) or 0, ''
+    except Stopped as e:
+        code, said = 128 + e.args[0], ''
     except UsageError as e:
         said, code = e.format_message(), 2
     except InputError as e:
@@ -426,6 +466,10 @@ def main(arguments: list[str] | None = None) -> int:
     except FloatingPointError as e:
         said, code = e, 1
     except OSError as e:
-        said, code = f'{e.filename}: {e.strerror}', 2
-    print(f'encgan3: {said}', file=sys.stderr)
+        said, code = f'{e.filename or command}: {cured(e)}', 2
+    if code > 128:
+        said = f'stopped by {signal.Signals(code - 128).name}; {how_to_go_on(command)}'
+    if said:
+        print(f'encgan3: {said}', file=sys.stderr)
     return code
+

@@ -7,7 +7,7 @@ __all__ = ['LOST', 'LARGEST', 'UNREAD', 'building', 'find_videos', 'not_read', '
            'film_pairs']
 
 # %% ../nbs/65_datasets.ipynb #5b797432
-import json, os, tempfile
+import json, os, shutil
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -23,7 +23,7 @@ from .clips import FRAMES, span
 from .data.crop import FIXED, crop_box, full_name
 from .data.sources import SEQUENCES, SOURCES, Source, files_below, read_sequences
 from .data.store import ClipStore, cut_video, fill
-from .engine.files import passing, sha256_of, sweep
+from .engine.files import new_folder, sha256_of
 from .engine.processes import each
 from .errors import InputError
 from .standins.figures import weizmann_takes
@@ -46,14 +46,9 @@ def building(store: str | os.PathLike) -> Iterator[Path]:
                                and {p.name for p in store.iterdir()} <= {'frames.npy', 'index.json',
             'videos'}):
         raise InputError(f'{store}: exists and is no clip store: choose another name')
-    prefix = passing(store)
-    sweep(store.parent)
-    with tempfile.TemporaryDirectory(dir=store.parent, prefix=prefix) as new:
-        yield Path(new)
-        store.mkdir(exist_ok=True)
-        (store/'index.json').unlink(missing_ok=True)
-        for name in ('frames.npy', 'index.json'):
-            os.replace(Path(new)/name, store/name)
+    with new_folder(store, ('frames.npy', 'index.json')) as new:
+        yield new
+        shutil.rmtree(new/'films', ignore_errors=True) # of a file that held all of them
 
 # %% ../nbs/65_datasets.ipynb #eac6acc4
 def find_videos(folder: str | os.PathLike, source: Source) -> list:

@@ -6,7 +6,7 @@
 __all__ = ['STYLE', 'SHIPPED_MODEL', 'film_again', 'get_data', 'one_each', 'pictures', 'write_page', 'demo', 'describe']
 
 # %% ../nbs/90_demo.ipynb #21267145
-import json, shutil
+import json, shutil, signal
 from html import escape
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from .data.store import ClipStore
 from .datasets import prepare
 from .editing.latents import sum_rows, swap_grid
 from .engine.checkpoints import read_log
+from .engine.files import replacing
+from .engine.stopping import stop_asked
 from .model import EncGAN3
 from .records import held_out, history, provenance, record_of
 from .show import interleave, save
@@ -107,7 +109,7 @@ def write_page(out: Path, captions: dict[str, str], record: dict):
     captioned = lambda text: f'alt="{escape(text)}"><figcaption>{escape(text)}</figcaption>'
     figures = ''.join(f'<figure><img src="{name}" {captioned(text)}</figure>'
                       for name, text in captions.items())
-    (out/'index.html').write_text(f"""<!DOCTYPE html>
+    page = f"""<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>EncGAN3 demo</title><style>{STYLE}</style>
 <h1>EncGAN3 demo</h1>
@@ -115,7 +117,9 @@ def write_page(out: Path, captions: dict[str, str], record: dict):
 {escape(record['provenance'])}</p>
 <table>{table}</table>
 <p>PSNR in dB, of reconstructions and of the first frame standing still; divergences (KL) in nats.</p>
-{figures}</html>""", encoding='utf-8')
+{figures}</html>"""
+    with replacing(out/'index.html') as new:
+        new.write_text(page, encoding='utf-8')
 
 # %% ../nbs/90_demo.ipynb #8fe92184
 SHIPPED_MODEL = 'weizmann-s-tiny'
@@ -139,16 +143,21 @@ def demo(out: Path = Path('demo'), videos: Path | None = None, from_scratch: boo
     record = {'start': 'random weights' if from_scratch else f'the shipped weights {SHIPPED_MODEL}',
               'data': describe(shown), 'before': measured()}
     shutil.rmtree(out/'run', ignore_errors=True)
-    record['steps'] = train(model, data, out/'run', None, minutes=minutes, log_every=1, same=('subject',))
+    with stop_asked() as stop:
+        record['steps'] = train(model, data, out/'run', None, minutes=minutes, log_every=1,
+                                same=('subject',))
+    if stop(): # it stops the demo, and not the training alone
+        signal.raise_signal(stop())
     record['after'] = measured()
     stages = [] if from_scratch else record_of(SHIPPED_MODEL)['stages']
     record['provenance'] = provenance({'stages': stages + history(out/'run')[0], 'shown': data.record()})
     captions = pictures(model, {name: one_each(store) for name, store in shown.items()}, out)
-    plot_log(read_log(out/'run')).savefig(out/'training.png')
+    with replacing(out/'training.png') as new:
+        plot_log(read_log(out/'run')).savefig(new)
     write_page(out, captions | {'training.png': 'The minute of training.'}, record)
-    (out/'demo.json').write_text(json.dumps(record
-                                            | {'config': model.config, 'stores': {name: store.record()
-            for name, store in shown.items()}}, indent=1))
+    told = {'config': model.config, 'stores': {name: store.record() for name, store in shown.items()}}
+    with replacing(out/'demo.json') as new:
+        new.write_text(json.dumps(record | told, indent=1))
     return record
 
 # %% ../nbs/90_demo.ipynb #3b610ba6

@@ -8,20 +8,17 @@ __all__ = ['configuration', 'recipe_of', 'Codes', 'Networks', 'both', 'logits_of
            'check_codes', 'tensors_to_save', 'fit_average', 'EncGAN3']
 
 # %% ../nbs/19_model.ipynb #c07174ad
-import json
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin
-from safetensors.torch import save_file
 from torch import Tensor, cat, nn
 
 from .clips import FRAMES, check_clip
 from .discriminators import FrameDiscriminator, VideoDiscriminator, pick_frames
 from .encoder import ContentEncoder, Gaussian, MotionEncoder, noise, recolour
-from .engine.weights import built, find, read_model
+from .engine.weights import Saved, built, find, read_model, write_model
 from .errors import InputError
 from .generator import Generator, modules
 from .losses import discriminator_loss, encoder_loss, generator_loss, literal_kl, real, reconstruction
@@ -248,7 +245,7 @@ def fit_average(state: dict[str, Tensor], wanted: bool) -> dict[str, Tensor]:
                if key.startswith('G.')})
 
 # %% ../nbs/19_model.ipynb #bf5bf5f2
-class EncGAN3(Networks, PyTorchModelHubMixin, library_name='encgan3', license='mit'):
+class EncGAN3(Networks, Saved, library_name='encgan3', license='mit'):
     """Encoder Enabled GAN-Based Video Generator (Yang & Bors, ICIP 2022).
 
     Clips are (B, 3, T, size, size) in [-1, 1], T = 16, 20, 24, ...
@@ -277,9 +274,7 @@ class EncGAN3(Networks, PyTorchModelHubMixin, library_name='encgan3', license='m
         wanted = checked(renamed(config) | changes)
         return built(cls, asdict(wanted), fit_average(state, bool(wanted.decay)), tensors)
 
-    def _save_pretrained(self, folder: Path):
-        save_file(tensors_to_save(self), folder/'model.safetensors')
-        (folder/'config.json').write_text(json.dumps(self.config, indent=1))
+    def _save_pretrained(self, folder: Path): write_model(folder, tensors_to_save(self), self.config)
 
     @torch.no_grad()
     def encode(self, clip: Tensor) -> Codes:

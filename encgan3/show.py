@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from .clips import differences, to_frames
+from .engine.files import replacing
 from .errors import InputError
 
 # %% ../nbs/84_show.ipynb #a0e5de39
@@ -201,7 +202,7 @@ def mp4(clips: Tensor, fps: int = 12, columns: int | None = None, zoom: int = 1,
 
 # %% ../nbs/84_show.ipynb #206f1431
 def save(clips: Tensor, path: str | Path, **kw) -> Path:
-    """Write clips to a file; its suffix chooses the format, `InputError` if unknown.
+    """Write clips to a file, whole or not at all; its suffix chooses the format, `InputError` if unknown.
 
     clips: (B, 3, T, H, W) in [-1, 1]
     path: .gif and .mp4 move, .png is a strip
@@ -212,5 +213,7 @@ def save(clips: Tensor, path: str | Path, **kw) -> Path:
     writers = {'.gif': gif, '.mp4': mp4, '.png': lambda x, **kw: png(strip(x), **kw)}
     if path.suffix.lower() not in writers:
         raise InputError(f'{path}: unknown suffix, give .gif, .mp4 or .png')
-    path.write_bytes(writers[path.suffix.lower()](clips, **kw))
+    made = writers[path.suffix.lower()](clips, **kw)
+    with replacing(path) as new:
+        new.write_bytes(made)
     return path

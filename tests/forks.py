@@ -17,10 +17,12 @@ def said_to(out, err):
 def kernel(connection_file: str, folder: str):
     "A notebook's kernel."
     import matplotlib
+    import pandas
     from ipykernel.kernelapp import launch_new_instance
     said_to(os.devnull, os.devnull)
     os.chdir(folder)
     matplotlib.rcParams['backend'] = 'module://matplotlib_inline.backend_inline' # as imported in a kernel
+    pandas.set_option('display.max_columns', 20)
     launch_new_instance(argv=['-f', connection_file, f'--IPKernelApp.parent_handle={os.getppid()}'])
 
 def command(words: list, out: str, seconds: float = 20):

@@ -41,11 +41,13 @@ def main(wanted: list[str]) -> int:
             print(f'{row["promise"]:4} {row["what"]:40} {row["tried"]:5} tried '
                   f'{len(row["failures"]):4} failed {row["minutes"]:5} min', *row['failures'],
                   sep='\n     ', flush=True)
-    known = {p.name for p in all_promises()}
-    kept = sorted((row for name, row in rows.items() if name in known),
-                  key=lambda row: (int(row['promise'][1:]), row['what']))
+            write(rows)
+    return sum(len(rows[name]['failures']) for name in names)
+
+def write(rows: dict):
+    "The table, in the order of the promises; without those that there are no longer."
+    kept = [rows[p.name] for p in all_promises() if p.name in rows]
     TABLE.write_text(json.dumps({'rows': kept}, indent=1) + '\n')
-    return sum(len(row['failures']) for row in kept)
 
 if __name__ == '__main__':
     sys.exit(bool(main(sys.argv[1:])))

@@ -6,15 +6,13 @@
 __all__ = ['size_of', 'Method', 'Baseline']
 
 # %% ../../nbs/40_baselines.ipynb #bd4d46c6
-import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..clips import FRAMES
-from ..engine.weights import built, find, read_model
+from ..engine.weights import built, find, read_model, write_model
 from ..errors import InputError
 from ..settings import KINDS, PRESETS, check
 
@@ -83,11 +81,8 @@ class Baseline(Method):
         return built(cls, config, state, tensors).eval()
 
     def save_pretrained(self, folder: Path):
-        "Write config.json and model.safetensors."
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        save_file({key: value.contiguous() for key, value in self.state_dict().items()},
-                  Path(folder)/'model.safetensors')
-        (Path(folder)/'config.json').write_text(json.dumps(self.config, indent=1))
+        "Write config.json and model.safetensors, both or none."
+        write_model(folder, self.state_dict(), self.config)
 
     @torch.no_grad()
     def sample(self, n: int, frames: int = FRAMES, generator: torch.Generator | None = None) -> Tensor:

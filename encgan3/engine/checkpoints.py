@@ -7,17 +7,20 @@ __all__ = ['MOMENTS', 'pack', 'expected', 'flaw', 'load_optimizer', 'unpack', 'c
            'read_checkpoint', 'resume', 'entry', 'read_log', 'open_log']
 
 # %% ../../nbs/72_checkpoints.ipynb #fb83d81a
-import errno, json, shutil, warnings
+import json, shutil, warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .files import new_folder, replacing
+from .files import new_folder, replacing, telling
 from ..errors import InputError
 from ..settings import renamed
+
 
 # %% ../../nbs/72_checkpoints.ipynb #e8df2cee
 def pack(parts: dict[str, nn.Module], optimizers: dict) -> dict[str, Tensor]:
@@ -107,10 +110,10 @@ def unpack(tensors: dict[str, Tensor], parts: dict[str, nn.Module], optimizers: 
 # %% ../../nbs/72_checkpoints.ipynb #30078293
 def checkpoints(run: Path) -> list[Path]:
     "Checkpoint folders of a run, oldest first."
-    return sorted(Path(run).glob('step-*'))
+    return sorted(folder for folder in Path(run).glob('step-*') if folder.name[5:].isdigit())
 
 def save_checkpoint(run: Path, step: int, parts: dict, optimizers: dict, header: dict, keep: int = 2):
-    """Write checkpoint `step` of a run, then remove all but the newest `keep`.
+    """Write checkpoint `step` of a run; of those before it the newest stay, `keep` in all.
 
     FloatingPointError for values that are no numbers, OSError on a full disk.
     """
@@ -119,15 +122,15 @@ def save_checkpoint(run: Path, step: int, parts: dict, optimizers: dict, header:
     if bad:
         raise FloatingPointError(f'step {step}: {bad[0]} has values that are no numbers; '
                                  'try a lower learning rate, the last checkpoint is intact')
-    with new_folder(Path(run)/f'step-{step:08}') as folder:
-        try:
-            save_file(tensors, folder/'state.safetensors')
-        except SafetensorError as e:
-            raise OSError(errno.EIO, f'checkpoint {step} can not be written ({e}); make room, '
-                                     'and the run goes on from the one before', str(run)) from None
+    mine = Path(run)/f'step-{step:08}'
+    with new_folder(mine) as folder:
+        save_file(tensors, folder/'state.safetensors')
         (folder/'state.json').write_text(json.dumps({'step': step, **header}, indent=1))
-    for old in checkpoints(run)[:-keep]:
-        shutil.rmtree(old)
+    before = [folder for folder in checkpoints(run) if folder < mine]
+    for other in checkpoints(run): # a later one was damaged, or the run would have gone on from it
+        if other != mine and other not in before[max(0, len(before) - keep + 1):]:
+            shutil.rmtree(other)
+
 
 # %% ../../nbs/72_checkpoints.ipynb #8509c52a
 def differs(state: dict, header: dict, defaults: dict) -> str:
@@ -215,11 +218,13 @@ def read_log(run: Path) -> list[dict]:
     lines = file.read_text(errors='replace').split('\n') if file.is_file() else []
     return [row for line in lines if (row := entry(line))]
 
-def open_log(run: Path, step: int):
-    "The log of a run, open for appending, without entries later than `step`."
+@contextmanager
+def open_log(run: Path, step: int) -> Iterator[TextIO]:
+    "The log of a run, open for appending, without entries later than `step`; OSError with a cure."
     file = Path(run)/'log.jsonl'
     kept = ''.join(json.dumps(row) + '\n' for row in read_log(run) if row['step'] <= step)
     if not file.is_file() or file.read_bytes() != kept.encode():
         with replacing(file) as new:
             new.write_text(kept)
-    return open(file, 'a', buffering=1)
+    with telling(file), open(file, 'a', buffering=1) as log:
+        yield log

@@ -73,12 +73,15 @@ def alone(run: Path, accelerator: Accelerator):
 
 @contextmanager
 def training_mode(model: nn.Module):
-    "The model is in training mode inside, in evaluation mode afterwards."
+    "The model is in training mode inside; afterwards in evaluation mode, with the gradients it had before."
+    wanted = [(p, p.requires_grad) for p in model.parameters()]
     model.train()
     try:
         yield
     finally:
         model.eval()
+        for p, gradient in wanted:
+            p.requires_grad_(gradient)
 
 class Clock:
     "Core seconds of a run, over all its pieces, and the minutes that this piece may take."
