@@ -148,6 +148,15 @@ def key_to_picture(page, keys=5):
         page.keyboard.press('ArrowLeft')
     return sorted(page.evaluate('window.took.slice(0, %d)' % keys))[keys//2]
 
+def picture_rests(page, picture):
+    "Waits until a picture has been the same for a second: by then sliders have their new ends too."
+    end = time.monotonic() + PATIENCE/1000
+    before = None
+    while (now := picture.get_attribute('src')) != before:
+        assert time.monotonic() < end, 'the picture never rests'
+        before = now
+        page.wait_for_timeout(1000)
+
 def settled(page, expected):
     "Waits until the pictures are these, byte for byte."
     end = time.monotonic() + 20
@@ -283,7 +292,7 @@ def files_are_handed_over(page, tmp_path, shot):
         (tmp_path/name).write_bytes(data)
         upload(page, tmp_path/name, re.compile(f'^{name}: ')) # which only a kernel that lives can answer
     there_and_back(page)
-    assert films(page) == before and page.get_by_role('alert').is_visible()
+    assert films(page) == before and page.get_by_role('alert').filter(has_text='short.avi').is_visible()
     shot(page, 'refused')
     with page.expect_download() as download:
         page.get_by_text('save codes.json').click()
@@ -401,6 +410,7 @@ def test_workbench(page, tmp_path, shot):
         upload(page, own_video(tmp_path/'own.mp4'), 'own.mp4 is here')
         assert page.get_by_text('nobody: only encode and decode').evaluate('option => option.selected')
         look = page.locator('.encgan3 img').first
+        picture_rests(page, look)
         before, source = look.evaluate(BYTES), look.get_attribute('src')
         slider(page, 'box: left').focus()
         for _ in range(5):
