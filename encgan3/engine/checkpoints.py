@@ -7,7 +7,7 @@ __all__ = ['MOMENTS', 'pack', 'expected', 'flaw', 'load_optimizer', 'unpack', 'c
            'read_checkpoint', 'resume', 'entry', 'read_log', 'open_log']
 
 # %% ../../nbs/72_checkpoints.ipynb #fb83d81a
-import json, shutil, warnings
+import json, warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .files import new_folder, replacing, telling
+from .files import new_folder, remove, replacing, telling
 from ..errors import InputError
 from ..settings import renamed
 
@@ -129,7 +129,7 @@ def save_checkpoint(run: Path, step: int, parts: dict, optimizers: dict, header:
     before = [folder for folder in checkpoints(run) if folder < mine]
     for other in checkpoints(run): # a later one was damaged, or the run would have gone on from it
         if other != mine and other not in before[max(0, len(before) - keep + 1):]:
-            shutil.rmtree(other)
+            remove(other)
 
 
 # %% ../../nbs/72_checkpoints.ipynb #8509c52a
