@@ -304,27 +304,28 @@ def say_plan(runs: list, out: Path, records: Path, workers: int):
 @app.command()
 def sample(model: str, n: int = 16, frames: int = 16, seed: int = 0,
            out: Path = typer.Option(..., help='.gif or .mp4 file, or a folder')):
-    """Draw new clips. MODEL is a training run, a saved folder, a shipped name, or
-    hf:OWNER/NAME@REVISION of the Hugging Face Hub.
+    """Draw new clips; the first ones of a seed are the same, however many are drawn. MODEL is a training run,
+    a saved folder, a shipped name, or hf:OWNER/NAME@REVISION of the Hugging Face Hub.
 
     Example: encgan3 sample weizmann-s-tiny --n 16 --out new.gif
     """
     check(n=n, seed=seed)
     if out.suffix:
         one_of('suffix', out.suffix.lower(), ('.gif', '.mp4', '.png'))
-    import torch
+    elif out.is_file():
+        raise InputError(f'{out}: is a file; give another folder, or a name that ends in .gif or .mp4')
+    from torch import cat
+    from tqdm.auto import tqdm
     from encgan3.campaign.runs import load_model
-    from encgan3.evaluation.measure import in_batches
     from encgan3.show import save
-    net, generator = load_model(model), torch.Generator().manual_seed(seed)
+    from encgan3.training import step_generator
+    net = load_model(model)
+    clips = (net.sample(1, frames, step_generator(seed, i)) for i in tqdm(range(n), 'sample', leave=False))
     if out.suffix:
-        save(net.sample(n, frames, generator), out)
-    else: # a few at a time, so that any number fits in memory
-        if out.is_file():
-            raise InputError(f'{out}: is a file; give another folder, or a name that ends in .gif or .mp4')
-        for some in in_batches(range(n), 'sample', False, 16):
-            for i, clip in zip(some, net.sample(len(some), frames, generator)):
-                save(clip[None], out/f'{i:04}.gif')
+        save(cat([*clips]), out)
+    else: # one after the other, so that any number fits in memory
+        for i, clip in enumerate(clips):
+            save(clip, out/f'{i:04}.gif')
     typer.echo(f'{out}: {n} clips of {frames} frames')
 
 # %% ../nbs/91_cli.ipynb #7db21a56

@@ -710,7 +710,8 @@ OTHERS = [
     ('second recordings are the first', '90_demo', 'again=True)[0] for i', 'again=False)[0] for i'),
     ('second recordings of held-out pairs', '90_demo', 'actions[(i + 4) % 10]', 'actions[i]'),
     # 91_cli
-    ('batches of samples alike', '91_cli', 'net.sample(len(some), frames, generator)', 'net.sample(len(some), frames, torch.Generator().manual_seed(seed))'),
+    ('samples alike', '91_cli', 'step_generator(seed, i)) for i', 'step_generator(seed, 0)) for i'),
+    ('samples depend on their number', '91_cli', 'step_generator(seed, i)) for i', 'step_generator(seed, i + n)) for i'),
     ('grows unasked', '91_cli', 'if grow: return grown', 'if start: return grown'),
     ('recipe not passed on', '91_cli', "seed, recipe or 'printed', **changes)", 'seed, **changes)'),
     ('stopped, and says that all is well', '91_cli', "code, said = 128 + e.args[0], ''", "code, said = 0, ''"),

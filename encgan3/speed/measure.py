@@ -148,7 +148,7 @@ def measure(preset: str = 'small', batch: int = 8, repeats: int = 5, count: tupl
     """
     if batch < 1 or repeats < 1:
         raise InputError(f'batch={batch}, repeats={repeats}: both must be at least 1')
-    accelerator = Accelerator()
+    accelerator = Accelerator(cpu=not torch.cuda.is_available()) # clocks wait for CUDA alone
     c = configuration(preset, **changes)
     fast = EncGAN3.from_preset(preset, **changes)
     device = accelerator.device
