@@ -320,7 +320,8 @@ def sample(model: str, n: int = 16, frames: int = 16, seed: int = 0,
     from encgan3.show import save
     from encgan3.training import step_generator
     net = load_model(model)
-    clips = (net.sample(1, frames, step_generator(seed, i)) for i in tqdm(range(n), 'sample', leave=False))
+    numbers = tqdm(range(n), 'sample', leave=False, delay=1)
+    clips = (net.sample(1, frames, step_generator(seed, i)) for i in numbers)
     if out.suffix:
         save(cat([*clips]), out)
     else: # one after the other, so that any number fits in memory
