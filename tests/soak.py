@@ -2,8 +2,8 @@
 
 python tests/soak.py [R2 R6-bad_videos ...]   all of them, or some, which are merged into the table
 """
-import json, multiprocessing, os, platform, subprocess, sys, tempfile, time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import json, os, platform, subprocess, sys, tempfile, time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import date
 from pathlib import Path
 
@@ -11,15 +11,26 @@ from promises import all_promises, broken
 
 TABLE = Path(__file__).with_name('soak.json')
 
-def tried(name: str) -> dict:
-    "One promise in a process of its own."
+def try_one(name: str, answer: Path):
+    "One promise; a file is told what came of it."
     promise = next(p for p in all_promises() if p.name == name)
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix='soak-') as folder:
         tries, failures = broken(promise, promise.many, Path(folder))
-    return {'promise': promise.id, 'what': promise.tries.__name__, 'says': promise.says,
-            'file': f'{promise.tries.__module__}.py', 'tried': tries, 'failures': failures,
-            'minutes': round((time.monotonic() - start)/60, 1)}
+    answer.write_text(json.dumps({
+        'promise': promise.id, 'what': promise.tries.__name__, 'says': promise.says,
+        'file': f'{promise.tries.__module__}.py', 'tried': tries, 'failures': failures,
+        'minutes': round((time.monotonic() - start)/60, 1)}))
+
+def tried(name: str) -> dict:
+    "One promise, in a process of its own, which may end as it likes."
+    with tempfile.TemporaryDirectory() as here:
+        answer = Path(here)/'answer'
+        done = subprocess.run([sys.executable, __file__, '--one', name, answer], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True)
+        if answer.exists():
+            return json.loads(answer.read_text())
+        raise RuntimeError(f'{name} ended with {done.returncode}: {done.stderr[-1000:]}')
 
 def machine() -> str:
     "Processor and its number of cores."
@@ -34,7 +45,7 @@ def main(wanted: list[str]) -> int:
                             cwd=TABLE.parent).stdout.strip()
     old = json.loads(TABLE.read_text())['rows'] if TABLE.exists() else []
     rows = {f'{row["promise"]}-{row["what"]}': row for row in old}
-    with ProcessPoolExecutor(2, multiprocessing.get_context('spawn'), max_tasks_per_child=1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         for done in as_completed([pool.submit(tried, name) for name in names]):
             row = done.result() | {'commit': commit, 'date': date.today().isoformat(), 'machine': machine()}
             rows[f'{row["promise"]}-{row["what"]}'] = row
@@ -50,4 +61,7 @@ def write(rows: dict):
     TABLE.write_text(json.dumps({'rows': kept}, indent=1) + '\n')
 
 if __name__ == '__main__':
-    sys.exit(bool(main(sys.argv[1:])))
+    if sys.argv[1:2] == ['--one']:
+        try_one(sys.argv[2], Path(sys.argv[3]))
+    else:
+        sys.exit(bool(main(sys.argv[1:])))
