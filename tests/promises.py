@@ -3,10 +3,16 @@
 A promise is a generator function of (how many, folder, dice). It yields one try after the other: what is
 tried, and a function that raises where the promise is broken.
 """
-import importlib, random, traceback
+import importlib, random, threading, traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tqdm.auto import tqdm
+
+# tqdm's own lock is shared with forks, and one that is killed may hold it
+tqdm.set_lock(threading.RLock())
+tqdm.monitor_interval = 0
 
 HERE = Path(__file__).parent
 

@@ -63,7 +63,7 @@ def of_films(out: Path) -> str:
 def of_records(out: Path) -> str:
     "Records, without what depends on the time."
     found = read_records(out/'queue'/'records')
-    for file in (out/'queue').rglob('*.json'):
+    for file in (out/'queue').rglob('[!.]*.json'): # hidden ones were being written
         json.loads(file.read_text())
     return ' '.join(f'{name} {record["prior"]}' for name, record in sorted(found.items()))
 

@@ -168,5 +168,6 @@ def interrupted_cells(n, folder, dice):
             done(lambda: trained(name, whole, steps, save_every=2), folder/'said')
             if signals == 1 or steps > 2:
                 same_runs(whole, run)
+            done(lambda: trained(name, run, steps, save_every=2), folder/'said') # the next process sweeps
             assert not left_over(run)
         yield f'{name}, {signals} after {wait:.2f} s', attempt
