@@ -76,6 +76,7 @@ def prepare(dataset: str, places: list[str], size: int = 64, stride: Optional[in
 
     Example: encgan3 prepare weizmann-s clips --size 32
     """
+    check(**({} if workers is None else {'workers': workers}))
     *source, store = places
     if len(source) > 1:
         raise InputError(f'{" ".join(places)}: too many folders; give DIR STORE, '
