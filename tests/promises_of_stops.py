@@ -86,7 +86,7 @@ def stopped(name: str, home: Path, out: Path, signals: list[int], dice) -> Stopp
     longest = LONGEST
     while True:
         found = Stopped(words(name, home, out), home/'said', signals, dice.uniform(.05, longest), .03)
-        if found.sent and found.code: # else it was faster; the first signal may end it before the second
+        if found.sent == len(signals) and found.code: # else it was faster
             return found
         longest /= 2
         assert longest > .02, f'{name} is always faster than the signal'
