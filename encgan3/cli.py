@@ -428,8 +428,11 @@ def heeding() -> Iterator[None]:
     before = {}
     def stop(number, frame):
         for n in before:
-            signal.signal(n, signal.SIG_DFL)
+            signal.signal(n, end)
         raise Stopped(number)
+    def end(number, frame): # SIG_DFL here would have Python drop the second of two signals in one moment
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
 
     if threading.current_thread() is threading.main_thread(): # signals come nowhere else
         for n in (signal.SIGINT, signal.SIGTERM):

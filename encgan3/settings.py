@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 
-from .errors import InputError
+from .errors import InputError, short
 
 # %% ../nbs/18_settings.ipynb #c18f5a02
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def check(kinds: dict = KINDS, /, **values):
     """
     for name, value in values.items():
         if not kinds[name].holds(value):
-            raise InputError(f'{name}={value!r}: must be {kinds[name]}')
+            raise InputError(short(f'{name}={value!r}') + f': must be {kinds[name]}')
 
 # %% ../nbs/18_settings.ipynb #d864100a
 @dataclass(frozen=True)
@@ -178,6 +178,6 @@ def checked(settings: dict) -> Config:
     settings = renamed(settings)
     known = {field.name for field in fields(Config)}
     if wrong := sorted(set(settings) - known):
-        raise InputError(f'{wrong[0]}={settings[wrong[0]]!r}: no such setting; '
+        raise InputError(short(f'{wrong[0]}={settings[wrong[0]]!r}') + ': no such setting; '
                          f'there are {", ".join(sorted(known))}')
     return Config(**settings)

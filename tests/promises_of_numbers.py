@@ -87,11 +87,20 @@ def white(dice_seed: int, n: int, d: int) -> torch.Tensor:
 def close(a, b, rel=1e-6, least=1e-9):
     assert abs(a - b) <= max(rel*abs(b), least), (a, b)
 
+PROPERTIES = [] # (what must hold, hypothesis' strategies for its arguments)
+
+def whatever(*arguments):
+    "Register what must hold, whatever its arguments are."
+    def register(check):
+        PROPERTIES.append((check, arguments))
+        return check
+    return register
+
 SEED = st.integers(0, 2**31)
 SIZES = st.tuples(st.integers(12, 60), st.integers(1, 10))
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=8)
 
-@given(LENGTHS, st.integers(1, 20), st.integers(1, 4), SEED)
+@whatever(LENGTHS, st.integers(1, 20), st.integers(1, 4), SEED)
 def windows(lengths, frames, stride, k):
     "Every window is that of one video, each once, in order; and so is each that is drawn."
     firsts = [sum(lengths[:i]) for i in range(len(lengths))]
@@ -109,7 +118,7 @@ def windows(lengths, frames, stride, k):
             continue
         raise AssertionError(f'window {beyond} of {len(w)}')
 
-@given(LENGTHS, SEED)
+@whatever(LENGTHS, SEED)
 def factors(lengths, k):
     "What is picked has the factors that were asked for, and a companion has those of its window."
     lengths = [n + 8 for n in lengths]
@@ -121,7 +130,7 @@ def factors(lengths, k):
     others = companions(store, range(len(store)), ['subject'], torch.Generator().manual_seed(k))
     assert all(store.factors(i)['subject'] == store.factors(j)['subject'] for i, j in enumerate(others))
 
-@given(SEED, st.tuples(*[st.integers(1, 5)]*4))
+@whatever(SEED, st.tuples(*[st.integers(1, 5)]*4))
 def clips(k, shape):
     "To clips and back, to differences and back, whatever the frames are."
     g = torch.Generator().manual_seed(k)
@@ -132,7 +141,7 @@ def clips(k, shape):
     x = torch.rand(b, 3, t + 1, h, w, generator=g).double()*2 - 1
     assert (integrate(x[:, :, 0], differences(x)) - x).abs().max() < 1e-12
 
-@given(SEED, st.tuples(*[st.integers(1, 5)]*5))
+@whatever(SEED, st.tuples(*[st.integers(1, 5)]*5))
 def tokens(k, shape):
     "Tokens and back; each token is one position, with its channels."
     x = torch.rand(*shape, generator=torch.Generator().manual_seed(k))
@@ -141,12 +150,12 @@ def tokens(k, shape):
         assert torch.equal(to_tokens(x, axes), expected)
         assert torch.equal(from_tokens(expected, x.shape, axes), x)
 
-@given(SEED, SIZES)
+@whatever(SEED, SIZES)
 def distance_to_itself(k, size):
     x = features(k, *size)
     assert frechet_distance(x, x) <= 1e-6*float(x.var(0).sum())
 
-@given(SEED, SIZES)
+@whatever(SEED, SIZES)
 def gaussians(k, size):
     "The closed form of diagonal covariances."
     n, d = size
@@ -156,7 +165,7 @@ def gaussians(k, size):
     found = frechet_distance(white(k, n, d)*sa + ma, white(k + 1, n + 7, d)*sb + mb)
     close(found, float((ma - mb).square().sum() + (sa - sb).square().sum()))
 
-@given(SEED, SIZES)
+@whatever(SEED, SIZES)
 def laws_of_distances(k, size):
     "Symmetric, the same in any order, and squared by scale."
     a, b = features(k, *size), features(k + 1, size[0] + 3, size[1])
@@ -170,7 +179,7 @@ def laws_of_distances(k, size):
     assert precision_recall(a[order], b) == (p, r) and precision_recall(b, a) == (r, p)
     assert 0 <= p <= 1 and 0 <= r <= 1 and precision_recall(a, a) == (1, 1)
 
-@given(SEED, st.integers(3, 12), st.integers(1, 5))
+@whatever(SEED, st.integers(3, 12), st.integers(1, 5))
 def kernel_by_hand(k, n, d):
     "Pair by pair."
     a, b = features(k, n, d), features(k + 1, n + 2, d)
@@ -180,7 +189,7 @@ def kernel_by_hand(k, n, d):
     close(kernel_distance(a, b), np.mean(pairs(a)) + np.mean(pairs(b)) - 2*np.mean(cross), 1e-6,
           1e-9*np.mean(pairs(b)))
 
-@given(SEED, st.integers(1, 50), st.integers(1, 20))
+@whatever(SEED, st.integers(1, 50), st.integers(1, 20))
 def inception_scores(k, n, classes):
     "Between 1 and K: 1 for equal answers, K for all classes alike and each certain."
     p = torch.rand(n, classes, generator=torch.Generator().manual_seed(k)).double() + 1e-3
@@ -191,7 +200,7 @@ def inception_scores(k, n, classes):
     close(inception_score(p[:1].expand(n, -1)).IS, 1, 1e-9)
     close(inception_score(torch.eye(classes).repeat(3, 1)).IS, classes, 1e-9)
 
-@given(SEED, st.integers(30, 60), st.integers(2, 8))
+@whatever(SEED, st.integers(30, 60), st.integers(2, 8))
 def other_libraries(k, n, d):
     "torch-fidelity gives the same numbers."
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
@@ -203,7 +212,7 @@ def other_libraries(k, n, d):
     theirs = isc_features_to_metric(torch.log(p), splits=1, shuffle=False)
     close(inception_score(p).IS, theirs['inception_score_mean'], 1e-6)
 
-@given(SEED, st.integers(2, 40))
+@whatever(SEED, st.integers(2, 40))
 def any_batch(k, n):
     "A clip's features don't depend on who is beside it."
     net = RandomNetwork(d=5, frame=16)
@@ -213,7 +222,7 @@ def any_batch(k, n):
 
 MODEL = EncGAN3.from_preset('micro', content=6, motion=3, **SMALL)
 
-@given(SEED, st.integers(1, 29))
+@whatever(SEED, st.integers(1, 29))
 def codes_in_a_file(k, steps):
     g = torch.Generator().manual_seed(k)
     codes = torch.randn(1, 6, generator=g), torch.randn(1, 3, steps, generator=g)*30
@@ -222,22 +231,19 @@ def codes_in_a_file(k, steps):
 
 WORDS = st.text('abcdefgh_-', min_size=1, max_size=9)
 
-@given(WORDS, WORDS, WORDS, st.dictionaries(WORDS, st.integers()))
+@whatever(WORDS, WORDS, WORDS, st.dictionaries(WORDS, st.integers()))
 def records(run, name, network, config):
     "A record by the names of today stays what it is."
     record = {'format': FORMAT, 'run': run, 'protocol': {'name': name, 'network': network}, 'config': config}
     assert by_new_names(by_new_names(record)) == by_new_names(record)
 
-PROPERTIES = [windows, factors, clips, tokens, distance_to_itself, gaussians, laws_of_distances,
-              kernel_by_hand, inception_scores, other_libraries, any_batch, codes_in_a_file, records]
-
 @promise('R12', 'scores are what their formulas say, windows and codes come back, for any data', 13, 260)
 def any_data(n, folder, dice):
     for k in range(n):
-        check, number = PROPERTIES[k % len(PROPERTIES)], dice.randrange(2**32)
-        def attempt(check=check, number=number):
+        (check, arguments), number = PROPERTIES[k % len(PROPERTIES)], dice.randrange(2**32)
+        def attempt(check=check, arguments=arguments, number=number):
             how = settings(max_examples=20, deadline=None, database=None, derandomize=False,
                            suppress_health_check=list(HealthCheck))
             with warnings.catch_warnings(action='ignore'):
-                seed(number)(how(check))()
+                seed(number)(how(given(*arguments)(check)))()
         yield f'{check.__name__}, seed {number}', attempt

@@ -82,14 +82,21 @@ class Stopped:
 LONGEST = 4. # seconds that a command is left alone, at most
 
 def stopped(name: str, home: Path, out: Path, signals: list[int], dice) -> Stopped:
-    "A command that was stopped before it was done."
+    """A command that was at work when the first signal came, and not yet over when the last one did.
+
+    out: its folder, emptied before
+    """
     longest = LONGEST
-    while True:
-        found = Stopped(words(name, home, out), home/'said', signals, dice.uniform(.05, longest), .03)
+    for _ in range(30):
+        between = dice.uniform(.0005, .02)
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        found = Stopped(words(name, home, out), home/'said', signals, dice.uniform(.05, longest), between)
         if found.sent == len(signals) and found.code: # else it was faster
             return found
-        longest /= 2
-        assert longest > .02, f'{name} is always faster than the signal'
+        if not found.sent or not found.code:
+            longest = max(.1, longest/2)
+    raise AssertionError(f'{name} is always faster than the signals')
 
 @promise('R4', 'a signal ends any command after its step, with 130 or 143, in one line; nothing is left', 2,
          72)
@@ -101,7 +108,6 @@ def single_signals(n, folder, dice):
         number = dice.choice([signal.SIGINT, signal.SIGTERM])
         def attempt(k=k, name=name, number=number, home=home):
             out = folder/f'out{k}'
-            out.mkdir()
             found = stopped(name, home, out, [number], dice)
             assert found.code == 128 + number, f'code {found.code}: {found.said[-400:]}'
             assert found.said.count(f'encgan3: stopped by {number.name}; ') == 1, found.said[-400:]
@@ -124,19 +130,19 @@ def second_signals(n, folder, dice):
     for k in range(n):
         name = 'train' if k % 3 == 0 else names[k % len(names)]
         home = home_in(folder, 'classifier' in name)
-        number = dice.choice([signal.SIGINT, signal.SIGTERM])
-        def attempt(k=k, name=name, number=number, home=home):
+        two = dice.choices([signal.SIGINT, signal.SIGTERM], k=2)
+        def attempt(k=k, name=name, two=two, home=home):
             out = folder/f'out{k}'
-            out.mkdir()
-            found = stopped(name, home, out, 2*[number], dice)
-            assert found.code in (128 + number, -number), f'code {found.code}: {found.said[-400:]}'
+            found = stopped(name, home, out, two, dice)
+            codes = {code for number in two for code in (128 + number, -number)}
+            assert found.code in codes, f'code {found.code}: {found.said[-400:]}'
             assert 'Traceback' not in found.said, found.said[-900:]
             assert found.seconds < 8 and not found.left, f'{found.seconds:.1f} s until it ended'
             if name == 'train':
                 again = [*words(name, home, out), '--steps', '1']
                 assert not (code := Fork(lambda: main(again), home/'said').wait()), code
                 assert digest(checkpoints(out/'run')[-1]) and not left_over(out)
-        yield f'{name}, {number.name} twice', attempt
+        yield f'{name}, {two[0].name} and {two[1].name}', attempt
 
 @promise('R4', 'an interrupted cell: model and run can be used, and it goes on as if it had not been', 1, 20)
 def interrupted_cells(n, folder, dice):

@@ -129,12 +129,13 @@ def slider(
     page, name): return page.locator(
     '.widget-slider, .widget-hslider').filter(has_text=name).locator('.noUi-handle').first
 
-def changed(page, before, name='edited'):
-    "Waits for another picture."
+def changed(page, before, *names):
+    "Waits until each of these pictures is another one; they come one after the other."
     end = time.monotonic() + PATIENCE/1000
-    while b64decode(film(page, name).evaluate(BYTES)) == before[name]:
-        assert time.monotonic() < end, f'the picture {name} stays as it is'
-        time.sleep(.1)
+    for name in names or ('edited', 'strip'):
+        while b64decode(film(page, name).evaluate(BYTES)) == before[name]:
+            assert time.monotonic() < end, f'the picture {name} stays as it is'
+            time.sleep(.1)
 
 def key_to_picture(page, keys=5):
     "Press keys one by one; the median time to the picture that follows, in milliseconds."

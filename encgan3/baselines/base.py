@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..clips import FRAMES
 from ..engine.weights import built, find, read_model, write_model
-from ..errors import InputError
+from ..errors import InputError, short
 from ..settings import KINDS, PRESETS, check
 
 # %% ../../nbs/40_baselines.ipynb #9600927d
@@ -42,8 +42,8 @@ class Method(nn.Module):
         known = {'size': 64, 'ch': 64} | self.settings
         settings.pop('method', None)
         if wrong := sorted(set(settings) - set(known)):
-            raise InputError(f'{wrong[0]}={settings[wrong[0]]!r}: {self.method} has no such setting; '
-                             f'it has {", ".join(known)}')
+            raise InputError(short(f'{wrong[0]}={settings[wrong[0]]!r}')
+                             + f': {self.method} has no such setting; it has {", ".join(known)}')
         check(self.kinds, **known | settings)
         self.config = {'method': self.method} | known | settings
         self.defaults = known

@@ -33,7 +33,7 @@ from ..engine.checkpoints import read_log
 from ..engine.files import is_held, locked, replacing
 from ..engine.stopping import stop_asked
 from ..engine.weights import find, read_json, read_settings
-from ..errors import InputError
+from ..errors import InputError, short
 from ..evaluation.measure import evaluate, network_of
 from ..evaluation.protocols import OLD_NAME, PROTOCOLS, Protocol
 from ..model import EncGAN3
@@ -54,7 +54,7 @@ def load_model(model: str | Path):
     if method is None:
         return EncGAN3.from_pretrained(model)
     if not isinstance(method, str) or method not in METHODS:
-        raise InputError(f'{model}: its method is {method!r}; this version knows EncGAN3, '
+        raise InputError(f'{model}: its method is {short(repr(method))}; this version knows EncGAN3, '
                          f'{", ".join(METHODS)}')
     return METHODS[method].from_pretrained(model)
 

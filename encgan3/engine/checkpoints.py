@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .files import new_folder, remove, replacing, telling
-from ..errors import InputError
+from ..errors import InputError, short
 from ..settings import renamed
 
 
@@ -148,7 +148,8 @@ def differs(state: dict, header: dict, defaults: dict) -> str:
                  else {section: (theirs, mine)})
         for key, (old, new) in pairs.items():
             if old != new:
-                return f'was trained with {key}={old!r}, not {new!r}; use that value or another folder'
+                was = short(f'{key}={old!r}')
+                return f'was trained with {was}, not {new!r}; use that value or another folder'
     return ''
 
 def read_checkpoint(folder: Path) -> tuple[dict, dict[str, Tensor]]:
