@@ -430,7 +430,8 @@ def heeding() -> Iterator[None]:
         for n in before:
             signal.signal(n, end)
         raise Stopped(number)
-    def end(number, frame): # SIG_DFL here would have Python drop the second of two signals in one moment
+    def end(number, frame):
+        # not SIG_DFL in its place: of two signals in one moment, Python would drop the second
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
 
