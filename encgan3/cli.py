@@ -428,10 +428,9 @@ def heeding() -> Iterator[None]:
     before = {}
     def stop(number, frame):
         for n in before:
-            signal.signal(n, end)
+            signal.signal(n, end) # with SIG_DFL, Python would drop the second of two in one moment
         raise Stopped(number)
     def end(number, frame):
-        # not SIG_DFL in its place: of two signals in one moment, Python would drop the second
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
 

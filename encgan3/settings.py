@@ -39,8 +39,9 @@ class Number:
         return number and self.low <= value <= self.high and value not in self.without
 
     def __str__(self):
-        limits = [f'{x:g}' + ' itself not allowed'*(x in self.without) for x in (self.low, self.high)]
-        return f'a number from {limits[0]} to {limits[1]}'
+        low = 'above' if self.low in self.without else 'of at least'
+        high = 'below' if self.high in self.without else 'at most'
+        return f'a number {low} {self.low:g} and {high} {self.high:g}'.removesuffix(' and at most inf')
 
 @dataclass(frozen=True)
 class OneOf:
