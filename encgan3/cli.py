@@ -425,8 +425,9 @@ class Stopped(BaseException):
 @contextmanager
 def heeding() -> Iterator[None]:
     "SIGINT and SIGTERM raise Stopped inside, once; the next one ends the process."
-    before = {}
+    before, came = {}, []
     def stop(number, frame):
+        came.append(number)
         for n in before:
             signal.signal(n, end) # with SIG_DFL, Python would drop the second of two in one moment
         raise Stopped(number)
@@ -440,6 +441,10 @@ def heeding() -> Iterator[None]:
                 before[n] = signal.signal(n, stop)
     try:
         yield
+    except Exception as e:
+        if came: # a library took Stopped for a failure of its own
+            raise Stopped(came[0]) from e
+        raise
     finally:
         for n, handler in before.items():
             signal.signal(n, handler)
