@@ -11,9 +11,10 @@ myst_heading_anchors = 3
 suppress_warnings = ['mystnb.unknown_mime_type', 'myst.header', 'myst.xref_missing']
 html_theme = 'furo'
 html_title = 'EncGAN3'
+html_favicon = 'static/icon.svg'
 html_static_path = ['static']
 html_css_files = ['book.css']
 html_copy_source = False
 html_show_sphinx = False
 mathjax_path = 'mathjax/tex-svg.js' # copied there, from npm
-html_theme_options = {'announcement': '<a href="explorer/index.html">The explorer: change who or what moves</a>'}
+html_theme_options = {'announcement': '<a href="explorer/index.html">Explorer: change who or what moves</a>'}

@@ -8,6 +8,7 @@ import {OwnFilm, SHORTEST} from './video.js'
 const $ = id => document.getElementById(id)
 const SPAN = 1.2 // seconds that 16 frames of the training films cover
 const MOST_ITEMS = 8
+const KNOWN = 2 // dB above the first frame, standing still, that a film has which the model knows
 
 const clock = new Clock({fps: 8})
 let model, about // of the chosen model: about.json
@@ -140,15 +141,15 @@ const showPair = side => telling(async () => {
     if (item !== chosen(side)) return
     views[`${side}-rebuilt`].show(item.rebuilt)
     document.querySelector(`#${side}-rebuilt figcaption`).textContent = item.lot ? 'from its codes'
-        : `rebuilt: ${item.psnr.toFixed(1)} dB; its first frame, standing still: ${item.still.toFixed(1)} dB`
+        : `rebuilt: ${item.psnr.toFixed(1)} dB (its first frame, still: ${item.still.toFixed(1)})`
     known()
 })()
 
-/* One plain sentence, if the model rebuilds a clip worse than its first frame would. */
+/* One plain sentence, if the model rebuilds a clip hardly better than its first frame would. */
 function known() {
-    const strange = [chosen('a'), chosen('b')].find(item => !item.lot && item.psnr < item.still)
+    const strange = [chosen('a'), chosen('b')].find(item => !item.lot && item.psnr < item.still + KNOWN)
     say('known', strange ? `The model doesn't know films like ${strange.name}: it was trained on ${about.trained}, `
-        + 'and makes of yours what it knows. Training on your film is the cure, and needs Python.' : '')
+        + 'and makes of others what it knows. Training it on this film is the cure, and needs Python.' : '')
 }
 
 /* Which cell is on the stage, if one is. */
@@ -434,6 +435,7 @@ $('take').addEventListener('click', telling(async () => {
         add({name: own.name, codes, film, own: true})
         onStage(items.length - 1, items.length - 1)
         say('reading', `${own.name} is clip a now`)
+        document.querySelector('#stage .edited').scrollIntoView({block: 'nearest'})
     } finally {
         $('take').disabled = false
     }
