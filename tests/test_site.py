@@ -129,6 +129,12 @@ def test_frames_are_those_of_pytorch(explorer, built, name, shot, record_propert
         pictured(explorer, n + 1)
     took = sorted(explorer.evaluate('window.took'))
     record_property(f'explorer, {name}: from key to picture', f'{took[len(took)//2]:.0f} ms')
+    before = frames(explorer)
+    n = shown(explorer)
+    for key in ['ArrowLeft']*9 + ['ArrowRight']*9: # faster than pictures: the last one counts
+        explorer.keyboard.press(key)
+    pictured(explorer, n + 1)
+    assert (frames(explorer) == before).all()
     shot(explorer, name)
 
 def test_board_stage_link_and_surprise(explorer, address):

@@ -1,12 +1,12 @@
 /* The page: clips with their codes, controls, and what is drawn when one of them moves. */
 import {changed, drawn, psnr, still} from './codes.js'
+import {Cutter} from './cutter.js'
 import {Board, Clock, Film, Player} from './films.js'
-import {lacking, Model, SOMETIME, SOON, URGENT} from './model.js'
+import {lacking, Model, SOMETIME, SOON} from './model.js'
 import {codes, download, gif, strip} from './save.js'
-import {OwnFilm, SHORTEST} from './video.js'
+import {slider} from './slider.js'
 
 const $ = id => document.getElementById(id)
-const SPAN = 1.2 // seconds that 16 frames of the training films cover
 const MOST_ITEMS = 8
 const KNOWN = 2 // dB above the first frame, standing still, that a film has which the model knows
 
@@ -17,7 +17,6 @@ let made = null // what is on the stage: {codes, film}
 let surprise = null // codes drawn by lot, until they are kept or thrown away
 let count = 0 // of items, for their names among wishes
 let sliders = {}
-let own = null // the film that is being cut
 
 const say = (id, words) => $(id).textContent = words
 const view = (figure, label) => {
@@ -25,9 +24,14 @@ const view = (figure, label) => {
     document.querySelector(`${figure} > div`).append(film.element)
     return film
 }
-const views = {edited: view('#stage .edited', 'edited'), a: view('#a', 'clip a'), b: view('#b', 'clip b'),
-               'a-rebuilt': view('#a-rebuilt', 'clip a, rebuilt'), 'b-rebuilt': view('#b-rebuilt', 'clip b, rebuilt')}
-const board = new Board(clock, {label: 'each clip\'s content with each clip\'s motion', corner: 'who \\ what'})
+const views = {
+    edited: view('#stage .edited', 'edited'),
+    a: view('#a', 'clip a'),
+    b: view('#b', 'clip b'),
+    'a-rebuilt': view('#a-rebuilt', 'clip a, rebuilt'),
+    'b-rebuilt': view('#b-rebuilt', 'clip b, rebuilt'),
+}
+const board = new Board(clock, {label: 'each content with each motion', corner: 'who \\ what'})
 
 /* A failure becomes a sentence on the page. */
 const telling = (f, where = 'wrong') => async (...given) => {
@@ -39,50 +43,20 @@ const telling = (f, where = 'wrong') => async (...given) => {
     }
 }
 
-/* One row: words, a slider, its number. */
-function slider(parent, {label, small = '', title = '', min, max, step, value}, moved) {
-    const row = document.createElement('label'), words = document.createElement('span')
-    const input = document.createElement('input'), output = document.createElement('output')
-    row.className = 'slider'
-    row.title = title
-    words.textContent = label
-    if (small) words.append(Object.assign(document.createElement('small'), {textContent: small}))
-    Object.assign(input, {type: 'range', min, max, step, value})
-    const digits = Number.isInteger(step) ? 0 : 2
-    const told = () => output.textContent = (+input.value).toFixed(digits)
-    input.addEventListener('input', () => {
-        told()
-        moved()
-    })
-    row.append(words, input, output)
-    parent.append(row)
-    told()
-    return {
-        start: value, input,
-        get value() { return +input.value },
-        set value(x) {
-            input.value = x
-            told()
-        },
-        ends(low, high) {
-            Object.assign(input, {min: low, max: high})
-            told()
-        },
-    }
-}
-
 const SLIDERS = {
-    content: {label: 'who: a to b', title: '0: who and where of clip a, 1: of clip b', min: 0, max: 1, step: .05,
-              value: 0},
-    motion: {label: 'what: a to b', title: '0: what is done in clip a, 1: in clip b', min: 0, max: 1, step: .05,
-             value: 1},
-    plus: {label: 'add clip b', title: 'with both sliders above at 0, 1 is the sum of codes, -1 the difference',
+    content: {label: 'who: a to b', title: '0: who and where of clip a, 1: of clip b',
+              min: 0, max: 1, step: .05, value: 0},
+    motion: {label: 'what: a to b', title: '0: what is done in clip a, 1: in clip b',
+             min: 0, max: 1, step: .05, value: 1},
+    plus: {label: 'add clip b', title: 'with both above at 0, 1 is the sum of codes, -1 the difference',
            min: -1, max: 1, step: .05, value: 0},
-    scale: {label: 'scale', title: '1: as encoded, 0: the centre of the prior', min: 0, max: 2, step: .05, value: 1},
+    scale: {label: 'scale', title: '1: as encoded, 0: the centre of the prior',
+            min: 0, max: 2, step: .05, value: 1},
 }
 const LENGTH = {
     frames: {label: 'frames', min: 16, max: 32, step: 4, value: 16},
-    seed: {label: 'seed', title: 'of what comes after the end of the clips', min: 0, max: 99, step: 1, value: 0},
+    seed: {label: 'seed', title: 'of what comes after the end of the clips',
+           min: 0, max: 99, step: 1, value: 0},
 }
 
 function directions() {
@@ -109,7 +83,7 @@ function layControls() {
 }
 
 const edit = () => ({
-    ...Object.fromEntries(['content', 'motion', 'plus', 'scale', 'frames', 'seed'].map(k => [k, sliders[k].value])),
+    ...Object.fromEntries(Object.keys({...SLIDERS, ...LENGTH}).map(k => [k, sliders[k].value])),
     zx: about.directions.zx.map((_, n) => sliders[`zx ${n}`].value),
     zv: about.directions.zv.map((_, n) => sliders[`zv ${n}`].value)})
 const chosen = side => items.find(item => item.id === +$(`choose-${side}`).value) ?? items[0]
@@ -136,7 +110,9 @@ const showPair = side => telling(async () => {
     if (!item.rebuilt) {
         const film = await model.decode(`rebuilt ${side}`, item.codes, SOON)
         if (!film || mine !== about) return
-        Object.assign(item, {rebuilt: film, psnr: psnr(item.film, film), still: psnr(item.film, still(item.film))})
+        item.rebuilt = film
+        item.psnr = psnr(item.film, film)
+        item.still = psnr(item.film, still(item.film))
     }
     if (item !== chosen(side)) return
     views[`${side}-rebuilt`].show(item.rebuilt)
@@ -148,8 +124,9 @@ const showPair = side => telling(async () => {
 /* One plain sentence, if the model rebuilds a clip hardly better than its first frame would. */
 function known() {
     const strange = [chosen('a'), chosen('b')].find(item => !item.lot && item.psnr < item.still + KNOWN)
-    say('known', strange ? `The model doesn't know films like ${strange.name}: it was trained on ${about.trained}, `
-        + 'and makes of others what it knows. Training it on this film is the cure, and needs Python.' : '')
+    say('known', strange ? `The model doesn't know films like ${strange.name}: it was trained on `
+        + `${about.trained}, and makes of others what it knows. `
+        + 'Training it on this film is the cure, and needs Python.' : '')
 }
 
 /* Which cell is on the stage, if one is. */
@@ -223,8 +200,12 @@ function remember() {
     clearTimeout(late)
     late = setTimeout(() => {
         const link = new URLSearchParams({model: about.name})
-        for (const side of ['a', 'b']) if (!chosen(side).own && !chosen(side).lot) link.set(side, chosen(side).name)
-        for (const [name, {value, start}] of Object.entries(sliders)) if (value !== start) link.set(name, value)
+        for (const side of ['a', 'b']) {
+            const {name, own, lot} = chosen(side)
+            if (!own && !lot) link.set(side, name)
+        }
+        for (const [name, {value, start}] of Object.entries(sliders))
+            if (value !== start) link.set(name, value)
         history.replaceState(null, '', `#${link}`)
         board.pick(picked())
     }, 250)
@@ -259,10 +240,11 @@ async function filmOf(path, size) {
     return {data, shape: [frames, size, size, 3]}
 }
 
-const use = telling(async (name, link = new URLSearchParams()) => {
+/* Another model, with its clips; the old one stays if the new one doesn't come. */
+async function use(name, link = new URLSearchParams()) {
     const folder = `models/${name}`, coming = await (await got(`${folder}/about.json`)).json()
     const films = await Promise.all(coming.items.map((_, i) => filmOf(`${folder}/${i}.png`, coming.size)))
-    await model.open(new URL(folder, location.href).href, coming)
+    if (await model.open(new URL(folder, location.href).href, coming) === null) return // a third was chosen
     about = {...coming, name}
     forget()
     items = coming.items.map(({name, zx, zv}, i) => ({id: count++, name, film: films[i],
@@ -275,11 +257,9 @@ const use = telling(async (name, link = new URLSearchParams()) => {
     say('about', `Model ${name}: ${about.size} pixels, ${about.provenance}`)
     $('wait').hidden = true
     document.querySelector('main').hidden = false
-    if (own) own.close()
-    own = null
-    $('cutter').hidden = true
+    cutter.close()
     everything()
-})
+}
 
 /* Surprise: codes drawn by lot take the stage, until they are kept or thrown away. */
 let drawings = 0
@@ -287,8 +267,9 @@ function forget() {
     surprise = null
     for (const id of ['keep', 'throw']) $(id).hidden = true
 }
-const temperature = slider($('temperature'), {label: 'temperature', title: '0: always the same, 1: as training '
-    + 'expects, 2: wild', min: 0, max: 2, step: .05, value: .8}, () => surprise && lot())
+const temperature = slider($('temperature'), {
+    label: 'temperature', title: '0: always the same, 1: as training expects, 2: wild',
+    min: 0, max: 2, step: .05, value: .8}, () => surprise && lot())
 function lot() {
     surprise = drawn(about, sliders.frames.value, drawings, temperature.value)
     for (const id of ['keep', 'throw']) $(id).hidden = false
@@ -322,127 +303,30 @@ function onStage(r, c) {
 board.element.addEventListener('pick', ({detail: {row, column}}) =>
     onStage(Math.max(row, 0) === row ? row : column, Math.max(column, 0) === column ? column : row))
 board.element.addEventListener('remove', ({detail: {row, column}}) => remove(items[row < 0 ? column : row]))
-board.element.addEventListener('move', ({detail: {from}}) => from.files && open(from.files[0]))
+board.element.addEventListener('move', ({detail: {from}}) => from.files && cutter.open(from.files[0]))
 
-/* One's own film: a square and a time are chosen, then it becomes clip a. */
-const square = {left: 0, top: 0, side: 1}
-const box = document.querySelector('.square'), canvas = document.querySelector('#cutter canvas')
-const cuts = {}
-for (const [name, how] of Object.entries({
-    start: {label: 'begins at', title: 'seconds', min: 0, max: 1, step: .01, value: 0},
-    seconds: {label: 'lasts', title: 'seconds; the model knows films of about 1.2', min: SHORTEST, max: 4, step: .01,
-              value: SPAN},
-    side: {label: 'square', title: 'pixels of your film', min: 16, max: 100, step: 1, value: 100}}))
-    cuts[name] = slider($('cuts'), how, () => moved(name))
-
-function laySquare() {
-    const clamp = (x, most) => Math.min(Math.max(0, x), most)
-    square.side = cuts.side.value
-    square.left = clamp(square.left, own.width - square.side)
-    square.top = clamp(square.top, own.height - square.side)
-    Object.assign(box.style, {left: `${100*square.left/own.width}%`, top: `${100*square.top/own.height}%`,
-        width: `${100*square.side/own.width}%`, height: `${100*square.side/own.height}%`})
-}
-
-let seeking = null
-async function moved(name) {
-    if (name === 'side') {
-        const grown = cuts.side.value - square.side
-        square.left -= grown/2
-        square.top -= grown/2
-        return laySquare()
-    }
-    cuts.start.ends(0, Math.max(0, own.seconds - cuts.seconds.value))
-    if (seeking) return // it looks again when it is there
-    seeking = own
-    while (seeking === own && Math.abs(own.video.currentTime - cuts.start.value) > .02) {
-        const at = cuts.start.value
-        try {
-            await own.seek(at)
-        } catch (e) {
-            say('own-wrong', e.message)
-            break
-        }
-        own.draw(canvas)
-        if (at === cuts.start.value) break
-    }
-    seeking = null
-}
-
-box.addEventListener('pointerdown', e => {
-    box.setPointerCapture(e.pointerId)
-    const scale = own.width/canvas.clientWidth
-    const from = {x: e.clientX*scale - square.left, y: e.clientY*scale - square.top}
-    box.onpointermove = e => {
-        square.left = e.clientX*scale - from.x
-        square.top = e.clientY*scale - from.y
-        laySquare()
-    }
-})
-for (const end of ['pointerup', 'pointercancel']) box.addEventListener(end, () => box.onpointermove = null)
-box.addEventListener('keydown', e => {
-    const step = Math.max(1, Math.round(own.width/100))
-    const by = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[e.key]
-    if (by) {
-        square.left += step*by[0]
-        square.top += step*by[1]
-        laySquare()
-    } else if ('+-'.includes(e.key)) {
-        cuts.side.value += e.key === '+' ? step : -step
-        moved('side')
-    } else return
-    e.preventDefault()
-})
-
-const open = telling(async file => {
-    const film = await OwnFilm.open(file)
-    own?.close()
-    own = film
-    const wide = Math.min(film.width, 640)
-    Object.assign(canvas, {width: wide, height: Math.round(wide*film.height/film.width)})
-    $('cutter').hidden = false
-    cuts.seconds.ends(SHORTEST, Math.min(4, film.seconds))
-    cuts.seconds.value = Math.min(SPAN, film.seconds)
-    cuts.start.ends(0, Math.max(0, film.seconds - cuts.seconds.value))
-    cuts.start.value = Math.max(0, film.seconds - cuts.seconds.value)/2
-    const most = Math.min(film.width, film.height)
-    cuts.side.ends(Math.min(16, most), most)
-    cuts.side.value = most
-    Object.assign(square, {side: most, left: (film.width - most)/2, top: (film.height - most)/2})
-    laySquare()
-    await film.seek(cuts.start.value)
-    film.draw(canvas)
-    $('take').focus()
-}, 'own-wrong')
-
-$('file').addEventListener('change', async () => {
-    if ($('file').files[0]) await open($('file').files[0])
-    $('file').value = '' // the same file may come again
-})
-$('own').addEventListener('dragover', e => e.preventDefault())
-$('own').addEventListener('drop', e => {
-    e.preventDefault()
-    if (e.dataTransfer.files[0]) open(e.dataTransfer.files[0])
-})
-$('take').addEventListener('click', telling(async () => {
-    $('take').disabled = true
-    try {
-        const film = await own.cut({start: cuts.start.value, seconds: cuts.seconds.value, box: square,
-            size: about.size, told: share => say('reading', `reads ${Math.round(100*share)} %`)})
-        const mine = about, codes = await model.encode(count, film)
-        if (!codes || mine !== about) return
-        forget()
-        add({name: own.name, codes, film, own: true})
-        onStage(items.length - 1, items.length - 1)
-        say('reading', `${own.name} is clip a now`)
-        document.querySelector('#stage .edited').scrollIntoView({block: 'nearest'})
-    } finally {
-        $('take').disabled = false
-    }
-}, 'own-wrong'))
+/* One's own film becomes clip a, and is seen as it is rebuilt. */
+const cutter = new Cutter($, telling, {size: () => about.size, take: async (name, film) => {
+    const mine = about, codes = await model.encode(count, film)
+    if (!codes || mine !== about) return
+    forget()
+    add({name, codes, film, own: true})
+    onStage(items.length - 1, items.length - 1)
+    document.querySelector('#stage .edited').scrollIntoView({block: 'nearest'})
+}})
 
 for (const side of ['a', 'b']) $(`choose-${side}`).addEventListener('change', everything)
-$('model').addEventListener('change', () => use($('model').value))
+$('model').addEventListener('change', telling(async () => {
+    const main = document.querySelector('main')
+    main.setAttribute('aria-busy', true)
+    try {
+        await use($('model').value)
+    } finally {
+        $('model').value = about.name
+        main.removeAttribute('aria-busy')
+    }
+}))
+addEventListener('hashchange', () => location.reload()) // another link was pasted
 $('reset').addEventListener('click', reset)
 const saving = (id, name, make) => $(id).addEventListener('click', telling(async () =>
     made && download(await make(), `${name}`)))

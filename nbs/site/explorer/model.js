@@ -1,15 +1,15 @@
-/* A model as the page sees it: asked for films and codes, one at a time, the most urgent first. A newer wish of
-   the same name takes the place of an older one that was not begun, whose promise becomes null. */
+/* A model as the page sees it: asked for films and codes, one at a time, the most urgent first. A newer wish
+   of the same name takes the place of an older one that was not begun, whose promise becomes null. */
 
 /* A module of WebAssembly with one instruction of SIMD, which the runtime is built with. */
-const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15,
-    253, 98, 11]
+const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253,
+    15, 253, 98, 11]
 
 /* A sentence on what the browser lacks, or ''. */
 export function lacking() {
-    if (!globalThis.WebAssembly?.validate(new Uint8Array(SIMD)))
-        return 'This browser has no WebAssembly with SIMD, which the model is computed with: take a newer one.'
-    return globalThis.Worker ? '' : 'This browser has no workers, which the model is computed in: take a newer one.'
+    const told = what => `This browser has no ${what}, which the model is computed with: take a newer one.`
+    if (!globalThis.WebAssembly?.validate(new Uint8Array(SIMD))) return told('WebAssembly with SIMD')
+    return globalThis.Worker ? '' : told('workers')
 }
 
 export const URGENT = 0, SOON = 1, SOMETIME = 2
@@ -23,7 +23,8 @@ export class Model {
         this._worker.onmessage = ({data}) => this._answered(data)
         this._worker.onerror = e => {
             e.preventDefault()
-            this.broken = new Error(`the model can't be computed here (${e.message || 'its program did not load'})`)
+            const why = e.message || 'its program did not load'
+            this.broken = new Error(`the model can't be computed here (${why})`)
             this._now?.fail(this.broken)
             for (const wish of this._wishes.values()) wish.fail(this.broken)
             this._wishes.clear()
@@ -32,8 +33,8 @@ export class Model {
     /* Wishes that were not begun are dropped. */
     open(folder, about) {
         for (const name of [...this._wishes.keys()]) this.drop(name)
-        return this._ask('open', 'open', {folder, size: about.size, content: about.content, motion: about.motion},
-                         URGENT)
+        const {size, content, motion} = about
+        return this._ask('open', 'open', {folder, size, content, motion}, URGENT)
     }
     encode(name, film, urgency = URGENT) { return this._ask(`encode ${name}`, 'encode', film, urgency) }
     decode(name, codes, urgency = URGENT) { return this._ask(name, 'decode', codes, urgency) }

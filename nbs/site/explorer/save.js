@@ -39,8 +39,10 @@ export function strip(film) {
     canvas.width = frames*width*zoom
     canvas.height = height*zoom
     const pen = canvas.getContext('2d')
-    for (let t = 0; t < frames; t++)
-        pen.putImageData(new ImageData(rgba.slice(t*one, (t + 1)*one), width*zoom, height*zoom), t*width*zoom, 0)
+    for (let t = 0; t < frames; t++) {
+        const frame = new ImageData(rgba.slice(t*one, (t + 1)*one), width*zoom, height*zoom)
+        pen.putImageData(frame, t*width*zoom, 0)
+    }
     return new Promise(settle => canvas.toBlob(settle, 'image/png'))
 }
 

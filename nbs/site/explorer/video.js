@@ -40,7 +40,7 @@ export class OwnFilm {
     }
     async _begin() {
         const {video, name} = this
-        const words = `${name}: is damaged, or no film that this browser plays: save it as MP4 (H.264) or WebM`
+        const words = `${name}: is damaged, or no film that this browser plays: save it as MP4 or WebM`
         video.src = this.url
         await happening(video, 'loadeddata', words)
         if (!video.videoWidth) throw new Error(`${name}: has no pictures, only sound`)
@@ -59,7 +59,7 @@ export class OwnFilm {
     async seek(seconds) {
         const to = Math.min(Math.max(0, seconds), this.seconds - .001)
         if (Math.abs(this.video.currentTime - to) < 1e-4 && this.video.readyState > 1) return
-        const there = happening(this.video, 'seeked', `${this.name}: can't be read at ${to.toFixed(1)} seconds`)
+        const there = happening(this.video, 'seeked', `${this.name}: no frame at second ${to.toFixed(1)}`)
         this.video.currentTime = to
         await there
     }

@@ -6,7 +6,7 @@ ort.env.wasm.wasmPaths = new URL('./ort/', import.meta.url).href
 // threads share memory, which browsers allow only to pages that are isolated from others
 ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1
 
-const nets = {}
+let nets = {}
 
 async function network(url) {
     const response = await fetch(url)
@@ -31,17 +31,17 @@ function bytes(x) {
 }
 
 const does = {
-    /* Another model takes the place of the last; size, content, motion: of its about.json. */
+    /* Another model takes the place of the last, once it is there; the numbers are those of about.json. */
     async open({folder, size, content, motion}) {
-        for (const name of ['encoders', 'generator']) {
-            await nets[name]?.release()
-            nets[name] = null
-        }
-        for (const name of ['encoders', 'generator']) nets[name] = await network(`${folder}/${name}.onnx`)
-        Object.assign(nets, {size, content, motion})
+        const encoders = await network(`${folder}/encoders.onnx`)
+        const generator = await network(`${folder}/generator.onnx`)
+        await nets.encoders?.release()
+        await nets.generator?.release()
+        nets = {encoders, generator, size, content, motion}
     },
     async encode(film) {
-        const {zx, zv} = await nets.encoders.run({clip: tensor(numbers(film), 1, 3, ...film.shape.slice(0, 3))})
+        const clip = tensor(numbers(film), 1, 3, ...film.shape.slice(0, 3))
+        const {zx, zv} = await nets.encoders.run({clip})
         return {zx: zx.data, zv: zv.data}
     },
     async decode({zx, zv}) {
