@@ -96,18 +96,20 @@ def explorer(folder: Path, modules: Path, models: dict[str, str]):
     """Write the explorer into a folder that isn't there yet.
 
     modules: of `packages`
-    models: name -> words for it; the first is the one it opens with
+    models: name or folder -> words for it; the first is the one it opens with
     """
     shutil.copytree(NBS/'site'/'explorer', folder)
     shutil.copy(SHIPPED.parent/'ui'/'films.js', folder)
     (folder/'ort').mkdir()
     for here, there in LIBRARIES.items():
         shutil.copy(modules/there, folder/here)
-    for name in models:
+    listed = []
+    for model, words in models.items():
+        name = Path(model).name
         (folder/'models'/name).mkdir(parents=True)
-        for file, data in model_files(name).items():
+        for file, data in model_files(model).items():
             (folder/'models'/name/file).write_bytes(data)
-    listed = [dict(name=name, words=words) for name, words in models.items()]
+        listed.append(dict(name=name, words=words))
     (folder/'models'/'models.json').write_text(json.dumps(listed))
 
 # %% ../../nbs/95_site.ipynb #1708c17e
@@ -156,7 +158,7 @@ def site(folder: str | Path = 'build/site', work: str | Path = 'build/work', mod
 
     folder: takes the place of an older one
     work: for what can be used again
-    models: name -> words for it
+    models: name or folder -> words for it
     """
     if not (NBS/'site').exists():
         raise InputError(f'{NBS}: no notebooks here; a site is made from a clone of the repository')
