@@ -1,12 +1,13 @@
-# make demo | app | test | mutants | soak | lab | export | lock | clean; everything is installed into .venv at the first call
+# make demo | app | site | test | mutants | soak | lab | export | lock | clean; everything is installed into .venv at the first call
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: help install demo app test mutants soak lab export lock clean
+.PHONY: help install demo app site test mutants soak lab export lock clean
 help:
 	@echo 'make demo [VIDEOS=folder] [FROM_SCRATCH=1]   train a little, swap motions, write demo/'
 	@echo 'make app [PORT=8866]   sliders over a video; prints an address for the browser of this machine'
+	@echo 'make site     the book and an explorer that runs in the browser, as files in build/site'
 	@echo 'make test     all notebooks and tests, as CI runs them'
 	@echo 'make mutants  every wrong edit, one by one: each must turn its page red'
 	@echo 'make soak     every promise tried hundreds of times: kills, faults, hostile files; an hour'
@@ -29,6 +30,10 @@ demo: install
 app: install
 	@echo 'Open the address with the token in your browser; voila.json says who may.'
 	$(BIN)/voila nbs/app.ipynb --port=$(or $(PORT),8866)
+
+site: install
+	$(BIN)/python -c 'from encgan3.site.build import site; site()'
+	@echo 'To look at it: cd build/site && python3 -m http.server, and open http://localhost:8000'
 
 test mutants soak: export OMP_NUM_THREADS = 1
 test mutants soak: export HF_HUB_OFFLINE = 1

@@ -14,7 +14,7 @@ setuptools.setup(
     name=cfg['lib_name'], version=cfg['version'], description=cfg['description'],
     author=cfg['author'], license=cfg['license'], url=cfg['git_url'],
     packages=setuptools.find_packages(include=[lib, lib+'.*']),
-    package_data={lib: ['weights/*/*']},
+    package_data={lib: ['weights/*/*', 'ui/*.js']},
     python_requires='>='+cfg['min_python'],
     install_requires=shlex.split(cfg['requirements']),
     extras_require={'dev': shlex.split(cfg['dev_requirements'])},

@@ -50,7 +50,8 @@ class Kernel(nbval.RunningKernel):
 
 nbval.RunningKernel = Kernel
 
-TOGETHER = 'test_runs.py', 'test_browser.py', 'test_hub.py' # they share what takes long to set up
+# they share what takes long to set up
+TOGETHER = 'test_runs.py', 'test_browser.py', 'test_hub.py', 'test_site.py'
 
 class ByPage(LoadScopeScheduling):
     """The cells of a page run in one process, in order, its mutants in one, and some files in one.

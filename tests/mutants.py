@@ -722,5 +722,13 @@ OTHERS = [
     ('bad input is a traceback', '91_cli', 'except InputError as e: said, code = e, 2', 'except KeyError as e: said, code = e, 2'),
     ('training starts anew', '91_cli', 'ClipStore(data), out, steps, batch, seed,', "ClipStore(data), out/'run', steps, batch, seed,"),
     ('hours for minutes', '91_cli', "'m': 1, 'h': 60}", "'m': 60, 'h': 1}"),
+    ('batch normalisation lost in the file', '94_browser', 'keep_half(conv, weight, gain[0])', 'keep_half(conv, weight)'),
+    ('weights rounded twice', '94_browser', 'keep_half(conv, weight, gain[0])', 'keep_half(conv, weight*gain[0])'),
+    ('the model itself made light', '94_browser', 'return light(Encoders(twin)), light(twin.average or twin.G)', 'return light(Encoders(model)), light(model.average or model.G)'),
+    ('clips of one length', '94_browser', "['clip'], ({}, steps))", "['clip'], ({}, {}))"),
+    ('notes on the machine stay in the file', '94_browser', "part.ClearField('metadata_props')", 'pass'),
+    ('codes of other clips', '95_site', "zv=zv[i].flatten().tolist()) for i in shown", "zv=zv[i - 1].flatten().tolist()) for i in shown"),
+    ('a page has no place in the book', '95_site', r"\((\d\w+)\.ipynb\)', contents", r"\((\d0\w+)\.ipynb\)', contents"),
+    ('packages fetched each time', '95_site', 'mine.read_bytes() == lock.read_bytes(): return fetched', 'not lock: return fetched'),
 ]
 
