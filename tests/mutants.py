@@ -710,6 +710,8 @@ OTHERS = [
     ('second recordings are the first', '90_demo', 'again=True)[0] for i', 'again=False)[0] for i'),
     ('second recordings of held-out pairs', '90_demo', 'actions[(i + 4) % 10]', 'actions[i]'),
     # 91_cli
+    ('names of other modules', '93_package', "'prepare': 'datasets'", "'prepare': 'data.store'"),
+    ('any name is there', '93_package', 'if name not in _PLACES:', 'if False:'),
     ('samples alike', '91_cli', 'step_generator(seed, i)) for i', 'step_generator(seed, 0)) for i'),
     ('samples depend on their number', '91_cli', 'step_generator(seed, i)) for i', 'step_generator(seed, i + n)) for i'),
     ('grows unasked', '91_cli', 'if grow: return grown', 'if start: return grown'),
