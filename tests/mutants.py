@@ -535,7 +535,8 @@ OTHERS = [
     ('ranges count from 0', '64_store', 'frames[max(a, 1)-1:b]', 'frames[a:b]'),
     ('what is left out is not counted', '64_store', 'motionless += still', 'motionless += 0'),
     ('quarantine forgets', '64_store', "note = lambda reason, kept: quarantine.append(dict(file=file, reason=reason, kept=kept))", 'note = lambda reason, kept: None'),
-    ('strips taken for videos', '64_store', "if path.suffix == '.jpg': return", 'if False: return'),
+    ('strips taken for videos', '64_store', 'if path.suffix.lower() in PICTURES: return', 'if False: return'),
+    ('folders of frames taken for videos', '64_store', 'if path.is_dir(): return', 'if False: return'),
     ('pieces of any size', '64_store', 'if frames.nbytes + 3*cut*size**2 > Limits().bytes:', 'if False:'),
     ('frames held on a device, cut elsewhere', '64_store', 'self.held[torch.from_numpy(rows)', 'self.held[torch.from_numpy(rows - rows.min())'),
     # 65_datasets
@@ -543,6 +544,11 @@ OTHERS = [
     ('new crops under an old name', '65_datasets', 'crop=full_name(crop)', 'crop=crop'),
     ('windows of an empty lawn', '65_datasets', 'need=need if spec.gaps else None', 'need=None'),
     ('what is not read is not said', '65_datasets', 'jobs, refused = [], not_read(folder, source)', 'jobs, refused = [], []'),
+    ('a few pictures are a film', '65_datasets', 'if len(frames) < FRAMES:', 'if not frames:'),
+    ('strips of a folder passed over', '65_datasets', '[p for p in pictures if is_strip(p)], []', '[], []'),
+    ('pictures passed over without a word', '65_datasets', '(kind in unread or p in passed)', 'kind in unread'),
+    ('frames in the order of letters', '63_strips', 'int(x) if x.isdigit() else 0', '0'),
+    ('frames of different sizes', '63_strips', 'if size != first: raise', 'if False: raise'),
     ('frames of any size', '65_datasets', 'if not 1 <= size <= LARGEST:', 'if size < 1:'),
     # 66_synthetic
     ('seed that differs between processes', '66_synthetic', "zlib.crc32('/'.join(map(str, words)).encode())", "abs(hash('/'.join(map(str, words)))) % 2**32"),

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..clips import FRAMES, span, to_clip, window_starts
 from .crop import crop_box, cut_out, passes
-from .strips import read_mask, read_strip
+from .strips import PICTURES, read_frames, read_mask, read_strip
 from .video import Limits, Video, decode_video
 from ..engine.files import sha256_of
 from ..engine.weights import read_json
@@ -28,11 +28,13 @@ from ..errors import InputError
 
 # %% ../../nbs/64_store.ipynb #2d621acb
 def decode(path: Path, side: int) -> Video:
-    """Read a video, a strip or a silhouette; the last two have Weizmann's rate.
+    """Read a video, a folder of frames, a strip or a silhouette; all but a video have Weizmann's rate.
 
-    path, side: shrink frames of a video whose shorter side is longer than this
+    path, side: shrink frames of a video or in a folder whose shorter side is longer than this
     """
-    if path.suffix == '.jpg':
+    if path.is_dir():
+        return Video(read_frames(path, side), 25.)
+    if path.suffix.lower() in PICTURES:
         return Video(read_strip(path), 25.)
     return Video(read_mask(path), 25.) if not path.suffix else decode_video(path, side=side)
 
