@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..clips import FRAMES
 from .video import Limits, allowed
 from ..errors import InputError
 
@@ -78,6 +77,7 @@ PICTURES = '.png', '.jpg', '.jpeg'
 
 def is_strip(path: str | Path) -> bool:
     "Whether a picture is a row of squares that is long enough for a clip; what can't be read is none."
+    from encgan3.clips import FRAMES # PyTorch with it, for which no command line should wait
     try:
         with Image.open(path, formats=('PNG', 'JPEG')) as image:
             return not image.width % image.height and image.width >= FRAMES*image.height
