@@ -112,7 +112,7 @@ def pictures(model: EncGAN3, clips: torch.Tensor, names: list[str], out: Path) -
         'samples.gif': (model.sample(16, generator=step_generator(0, 0)), 8,
                         'New clips, decoded from random codes.')}
     for name, (film, columns, _) in films.items():
-        save(film.cpu(), out/name, columns=columns, zoom=3)
+        save(film.cpu(), out/name, columns=columns, zoom=min(6, max(3, 576//(columns*model.knobs.size))))
     return {name: caption for name, (*_, caption) in films.items()}
 
 # %% ../nbs/90_demo.ipynb #5554ff1c
@@ -123,6 +123,7 @@ figure{margin:1.5rem 0}
 figcaption{margin-top:.4rem;overflow-wrap:anywhere}
 .films{display:grid;grid-template-columns:repeat(auto-fill,minmax(12rem,1fr));gap:1rem}
 .films figure{margin:0;font-size:.85rem}
+.films img{width:100%}
 .wide{overflow-x:auto}
 table{border-collapse:collapse}
 td,th{padding:.2rem .9rem;text-align:right;border-bottom:1px solid GrayText}
@@ -226,7 +227,7 @@ def describe(shown: dict[str, ClipStore]) -> str:
     "What the films on the page are."
     kind = ('Stand-ins (procedural videos, no real recordings)'
             if all(store.index['stand_in'] for store in shown.values()) else 'Your films')
-    return f'{kind}. ' + ', '.join(f'{name}: {len(store.videos)}' for name, store in shown.items()) + '.'
+    return f'{kind}: ' + ', '.join(f'{len(store.videos)} {name}' for name, store in shown.items()) + '.'
 
 def go_on(out: Path, folder: Path, data: ClipStore) -> list[str]:
     """Command lines for what comes next: an edit with two films of this demo, and a longer training.

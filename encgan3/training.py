@@ -353,8 +353,12 @@ def plot_log(rows: list[dict], picture=None):
     from matplotlib.figure import Figure
     rows = rows or [{'step': 0}] # no entry yet: empty panels
     panels = {'mean absolute error': ('L1',), 'nats': ('KL',), 'adversarial losses': ('D', 'G')}
+    logged = {name for row in rows for name in row} - {'step'}
+    if logged: # a warm-up has no adversarial losses
+        panels = {title: starts for title, starts in panels.items()
+                  if any(name.startswith(starts) for name in logged)}
     figure = Figure(figsize=(11, 2.6 if picture is None else 5.2), layout='constrained')
-    grid = figure.add_gridspec(1 if picture is None else 2, 3)
+    grid = figure.add_gridspec(1 if picture is None else 2, max(1, len(panels)))
     for i, (title, starts) in enumerate(panels.items()):
         ax = figure.add_subplot(grid[0, i], sharex=figure.axes[0] if i else None)
         for name in dict.fromkeys(name for row in rows for name in row):
