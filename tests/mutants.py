@@ -534,6 +534,7 @@ OTHERS = [
     ('windows reach into the next video', '64_store', "len(window_starts(v['length'], frames, stride)) for v", "v['length'] for v"),
     ('stride of the store ignored', '64_store', '+ self.stride * np.arange(self.frames)', '+ np.arange(self.frames)'),
     ('windows drawn, not videos', '64_store', 'k = torch.randint(len(self.videos), (n,), generator=generator)', 'return torch.randint(len(self), (n,), generator=generator)'),
+    ('picked by no name', '64_store', 'fits = [here and all(', 'fits = [all('),
     ('test videos trained on', '64_store', "if split in (None, v['split'])]", ']'),
     ('ranges count from 0', '64_store', 'frames[max(a, 1)-1:b]', 'frames[a:b]'),
     ('what is left out is not counted', '64_store', 'motionless += still', 'motionless += 0'),

@@ -236,15 +236,22 @@ class Catalogue(Windows):
         """
         return self.videos[self.places([i])[1][0]]['factors']
 
-    def pick(self, **factors: str) -> list:
-        """All windows of the videos with these factors; `InputError` if no video has such a factor.
+    def pick(self, file: str | None = None, **factors: str) -> list:
+        """All windows of the videos with these factors; `InputError` if no video has such a factor, or no
+        file such a name.
 
+        file: of one video, as `table` shows it, or its last part
         returns: window numbers
         """
+        named = [file in (None, v['file'], Path(v['file']).name) for v in self.videos]
+        if not any(named):
+            raise InputError(f'{self.folder}: no file {file}: take one of '
+                             + ', '.join(v['file'] for v in self.videos[:5]))
         known = {f for v in self.videos for f in v['factors']}
         if not known.issuperset(factors):
             raise InputError(f'{self.folder}: no factor {[*factors]}: take {", ".join(sorted(known))}')
-        fits = [all(v['factors'].get(f) == value for f, value in factors.items()) for v in self.videos]
+        fits = [here and all(v['factors'].get(f) == value for f, value in factors.items())
+                for here, v in zip(named, self.videos)]
         return [i for fit, b, n in zip(fits, self.begins.tolist(), self.counts.tolist()) if fit
                 for i in range(b, b + n)]
 
