@@ -6,7 +6,7 @@
 __all__ = ['CALLED', 'app', 'BY_SIZE', 'UsageError', 'tell_version', 'options', 'one_of', 'is_store', 'minutes_of', 'tables_of',
            'prepare', 'download', 'train', 'fit_together', 'beginning', 'setting', 'save_model', 'evaluate', 'table_of',
            'reproduce', 'say_plan', 'sample', 'edit', 'say_how_well', 'teach', 'demo', 'speed', 'Stopped', 'heeding',
-           'how_to_go_on', 'main']
+           'how_to_go_on', 'answer', 'main']
 
 # %% ../nbs/91_cli.ipynb #466220b0
 import json, re, signal, sys, threading
@@ -530,8 +530,11 @@ class Stopped(BaseException):
     "A signal came; `args` is its number."
 
 @contextmanager
-def heeding() -> Iterator[None]:
-    "SIGINT and SIGTERM raise Stopped inside, once; the next one ends the process."
+def heeding() -> Iterator[list[int]]:
+    """SIGINT and SIGTERM raise Stopped inside, once; the next one ends the process.
+
+    returns: the number of the signal that came, when it came
+    """
     before, came = {}, []
     def stop(number, frame):
         came.append(number)
@@ -547,11 +550,7 @@ def heeding() -> Iterator[None]:
             if signal.getsignal(n) != signal.SIG_IGN:
                 before[n] = signal.signal(n, stop)
     try:
-        yield
-    except Exception as e:
-        if came: # a library took Stopped for a failure of its own
-            raise Stopped(came[0]) from e
-        raise
+        yield came
     finally:
         for n, handler in before.items():
             signal.signal(n, handler)
@@ -565,6 +564,22 @@ def how_to_go_on(command: str) -> str:
 # %% ../nbs/91_cli.ipynb #d48e8c76
 UsageError = typer.BadParameter.__base__ # a wrong option; typer has its own copy of click's classes
 
+def answer(command: str, arguments: list[str] | None) -> tuple[int, str]:
+    """What a command ends with, wrong input and full disks included.
+
+    returns: exit code, and the line that says why
+    """
+    try:
+        return app(arguments, standalone_mode=False) or 0, ''
+    except UsageError as e:
+        return 2, e.format_message()
+    except InputError as e:
+        return 2, str(e)
+    except FloatingPointError as e:
+        return 1, str(e)
+    except OSError as e:
+        return 2, f'{e.filename or command}: {cured(e)}'
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; what went wrong is said in one line.
 
@@ -573,21 +588,20 @@ def main(arguments: list[str] | None = None) -> int:
     """
     command = ((sys.argv[1:] if arguments is None else arguments) or [''])[0]
     try:
-        with heeding():
-            code, said = app(arguments, standalone_mode=False) or 0, ''
-    except Stopped as e:
-        code, said = 128 + e.args[0], ''
-    except UsageError as e:
-        said, code = e.format_message(), 2
-    except InputError as e:
-        said, code = e, 2
-    except FloatingPointError as e:
-        said, code = e, 1
-    except OSError as e:
-        said, code = f'{e.filename or command}: {cured(e)}', 2
-    if code > 128:
-        said = f'stopped by {signal.Signals(code - 128).name}; {how_to_go_on(command)}'
-    if said:
-        print(f'encgan3: {said}', file=sys.stderr)
+        with heeding() as came:
+            try:
+                code, said = answer(command, arguments)
+            except BaseException:
+                if not came:
+                    raise
+                code = 128
+            if came and code: # also where a library took Stopped for a failure of its own
+                code = 128 + came[0]
+            if code > 128:
+                said = f'stopped by {signal.Signals(code - 128).name}; {how_to_go_on(command)}'
+            if said:
+                print(f'encgan3: {said}', file=sys.stderr)
+    except Stopped as e: # while the last line was written
+        code = 128 + e.args[0]
     return code
 

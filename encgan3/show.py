@@ -32,13 +32,14 @@ def strip(clips: Tensor, every: int = 1) -> np.ndarray:
     return x.transpose(0, 2, 1, 3, 4).reshape(b * h, t * w, c)
 
 # %% ../nbs/84_show.ipynb #aed60f8e
-def png(array: np.ndarray, zoom: float = 1, smooth: bool = False) -> bytes:
+def png(array: np.ndarray, zoom: float = 1, smooth: bool = False, colours: int = 0) -> bytes:
     """Encode a picture as PNG.
 
     array: uint8, (H, W, 3) or grey (H, W)
     zoom: how many times larger
     smooth: blend pixels instead of repeating them; needed unless zoom is whole
-    returns: PNG, lossless
+    colours: of a palette, 256 at most, for a third of the bytes; 0: all that there are
+    returns: PNG, lossless without a palette
     """
     if smooth:
         size = [max(1, round(n * zoom)) for n in array.shape[1::-1]]
@@ -47,21 +48,24 @@ def png(array: np.ndarray, zoom: float = 1, smooth: bool = False) -> bytes:
         image = Image.fromarray(array.repeat(int(zoom), 0).repeat(int(zoom), 1))
     else:
         raise InputError(f'zoom={zoom}: give a whole number, or smooth=True')
+    if colours:
+        image = image.quantize(colours, dither=Image.Dither.NONE)
     image.save(out := io.BytesIO(), 'PNG')
     return out.getvalue()
 
 # %% ../nbs/84_show.ipynb #b971407b
-def picture(what, zoom: float = 1, smooth: bool = False):
+def picture(what, zoom: float = 1, smooth: bool = False, colours: int = 0):
     """Show a picture in a notebook.
 
     what: uint8, (H, W, 3) or grey (H, W); or a Matplotlib figure, as it is
     zoom: how many times larger
     smooth: blend pixels instead of repeating them
+    colours: of a palette, see png
     returns: IPython.display.Image
     """
     from IPython.display import Image as Display
     if isinstance(what, np.ndarray):
-        return Display(png(what, zoom, smooth), format='png')
+        return Display(png(what, zoom, smooth, colours), format='png')
     what.savefig(out := io.BytesIO(), format='png')
     return Display(out.getvalue(), format='png')
 
