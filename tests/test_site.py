@@ -275,4 +275,6 @@ def test_links_lead_somewhere(built):
             link = unquote(unescape(link))
             if not re.match(r'\w+:', link) and not (path.parent/link).exists():
                 dead.append(f'{name}: {link}')
+        dead += [f'{name}: #{part}' for part in re.findall(r'href="#([^"]+)"', text)
+                 if f'id="{part}"' not in text]
     assert not dead, dead

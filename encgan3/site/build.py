@@ -135,7 +135,9 @@ def book(folder: Path, work: Path, modules: Path):
     source = work/'book'
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(NBS, source, ignore=shutil.ignore_patterns('site', 'app.ipynb', 'results', '.*'))
-    shutil.copy2(NBS.parent/'CONTRIBUTING.md', source)
+    contributing = (NBS.parent/'CONTRIBUTING.md').read_text()
+    # files that are no pages are named, not linked to
+    (source/'CONTRIBUTING.md').write_text(re.sub(r'\[(.+?)\]\((?!\w+:).+?\)', r'`\1`', contributing))
     index = json.loads((source/'index.ipynb').read_text().replace('](../CONTRIBUTING', '](CONTRIBUTING'))
     contents = next(''.join(c['source']) for c in index['cells'] if '**The method**' in ''.join(c['source']))
     tree = [f'```{{toctree}}\n:hidden:\n:caption: {name}\n\n' + '\n'.join(pages) + '\n```'
