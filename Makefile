@@ -5,7 +5,7 @@ STAMP := .venv/installed
 
 .PHONY: help install demo app site test mutants soak lab export lock clean
 help:
-	@echo 'make demo [VIDEOS=folder] [FROM_SCRATCH=1]   train a little, swap motions, write demo/'
+	@echo 'make demo [VIDEOS=folder] [MINUTES=3] [FROM_SCRATCH=1]   train a little, swap motions, write demo/'
 	@echo 'make app [PORT=8866]   sliders over a video; prints an address for the browser of this machine'
 	@echo 'make site     the book and an explorer that runs in the browser, as files in build/site'
 	@echo 'make test     all notebooks and tests, as CI runs them'
@@ -25,7 +25,7 @@ $(STAMP): settings.ini setup.py
 	@touch $@
 
 demo: install
-	$(BIN)/encgan3 demo $(if $(VIDEOS),--videos '$(VIDEOS)') $(if $(FROM_SCRATCH),--from-scratch)
+	$(BIN)/encgan3 demo $(if $(VIDEOS),--videos "$$VIDEOS") $(if $(MINUTES),--minutes "$$MINUTES") $(if $(FROM_SCRATCH),--from-scratch)
 
 app: install
 	@echo 'Open the address with the token in your browser; voila.json says who may.'
@@ -48,7 +48,7 @@ soak: install
 	$(BIN)/python tests/soak.py $(ONLY)
 
 lab: install
-	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --notebook-dir nbs --ServerApp.tornado_settings="{'websocket_max_message_size': 268435456}" # uploads of videos are larger than the default
+	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --notebook-dir nbs --LabApp.default_url=/lab/tree/index.ipynb --ServerApp.tornado_settings="{'websocket_max_message_size': 268435456}" # uploads of videos are larger than the default
 
 export: install
 	$(BIN)/nbdev_export

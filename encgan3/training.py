@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['step_generator', 'augment', 'finite', 'update', 'casting', 'train_step', 'average_into', 'collapsed', 'prepare_run',
-           'set_up', 'clips_of', 'train', 'report', 'checkpoint', 'Panel', 'plot_log']
+           'set_up', 'clips_of', 'train', 'report', 'checkpoint', 'forecast', 'in_words', 'Panel', 'plot_log']
 
 # %% ../nbs/17_training.ipynb #05ed9a01
-import hashlib, json, math, warnings
+import hashlib, json, math, time, warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
@@ -273,6 +274,38 @@ def checkpoint(run, step, terms, model, optimizers, agree, accelerator, clock) -
     accelerator.wait_for_everyone()
     return step
 
+# %% ../nbs/17_training.ipynb #a93e0002
+def forecast(steps: int | None, minutes: float = math.inf, say: Callable = tqdm.write,
+             after: float = 5) -> Callable:
+    """For `train(..., watch=forecast(steps))`: says once, from measured steps, what the rest will take.
+
+    steps, minutes: what ends the training, see train
+    say: is called with the line
+    after: seconds of steps to measure
+    """
+    begun = []
+    def watch(step: int, terms: dict, model: nn.Module):
+        now = time.monotonic()
+        begun[:] = begun or [step, now, False]
+        if begun[2] or step == begun[0] or now - begun[1] < after:
+            return
+        begun[2] = True
+        each = (now - begun[1])/(step - begun[0])
+        cuda = torch.cuda.is_available()
+        device = torch.cuda.get_device_name() if cuda else f'cpu, {torch.get_num_threads()} threads'
+        used = torch.cuda.max_memory_allocated() if cuda else psutil.Process().memory_info().rss
+        left = 60*minutes if steps is None else min(60*minutes, (steps - step)*each)
+        say(f'{device}; {used/1e9:.1f} GB of memory; {each:.2g} s a step; '
+            f'{left/each:,.0f} more steps in about {in_words(left)}; Ctrl-C stops and saves')
+    return watch
+
+def in_words(seconds: float) -> str:
+    "Such as 40 seconds, 9 minutes, 1.5 hours, 3 days."
+    for unit, length in (('days', 86400), ('hours', 3600), ('minutes', 60)):
+        if seconds >= 1.5*length:
+            return f'{seconds/length:.2g} {unit}'
+    return f'{seconds:.0f} seconds'
+
 # %% ../nbs/17_training.ipynb #56170717
 class Panel:
     """Live picture of a run for `train(..., watch=Panel(clips))`: losses, divergences, reconstructions and
@@ -320,8 +353,12 @@ def plot_log(rows: list[dict], picture=None):
     from matplotlib.figure import Figure
     rows = rows or [{'step': 0}] # no entry yet: empty panels
     panels = {'mean absolute error': ('L1',), 'nats': ('KL',), 'adversarial losses': ('D', 'G')}
+    logged = {name for row in rows for name in row} - {'step'}
+    if logged: # a warm-up has no adversarial losses
+        panels = {title: starts for title, starts in panels.items()
+                  if any(name.startswith(starts) for name in logged)}
     figure = Figure(figsize=(11, 2.6 if picture is None else 5.2), layout='constrained')
-    grid = figure.add_gridspec(1 if picture is None else 2, 3)
+    grid = figure.add_gridspec(1 if picture is None else 2, max(1, len(panels)))
     for i, (title, starts) in enumerate(panels.items()):
         ax = figure.add_subplot(grid[0, i], sharex=figure.axes[0] if i else None)
         for name in dict.fromkeys(name for row in rows for name in row):

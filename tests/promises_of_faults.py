@@ -116,7 +116,7 @@ def command(name: str, which: int, home: Path, out: Path) -> list[str]:
 class Writer:
     "One of WRITERS: what lies there before, and how many events its work has."
     def __init__(self, name: str, folder: Path):
-        self.name, self.home, self.out, self.said = name, home_in(folder), folder/'out', folder/'said'
+        self.name, self.home, self.out = name, home_in(folder), folder/'out'
         self.reads, self.same = WRITERS[name][2:]
         if not (self.home/'two').exists():
             (self.home/'two').mkdir()
@@ -148,7 +148,7 @@ class Writer:
         return code
 
     def works(self, which: int, out: Path, **how):
-        done(lambda: self.work(which, out, Faults(out), **how), self.said)
+        done(lambda: self.work(which, out, Faults(out), **how))
 
     def sound(self):
         "What lies there is the old thing or the new one."
@@ -176,7 +176,7 @@ def faults(n, folder, dice):
             made += 1
             def attempt(writer=writer, at=at, how=how):
                 writer.anew()
-                fork = Fork(lambda: writer.work(1, writer.out, Faults(writer.out, at, how)), writer.said)
+                fork = Fork(lambda: writer.work(1, writer.out, Faults(writer.out, at, how)))
                 code = fork.wait(120)
                 if how == 'kill':
                     assert code == -signal.SIGKILL, f'code {code}: {fork.text()[-300:]}'
@@ -205,7 +205,7 @@ def full_disks(n, folder, dice):
             def work():
                 full_disk(room)
                 return writer.work(1, writer.out, Faults(writer.out))
-            fork = Fork(work, writer.said)
+            fork = Fork(work)
             if fork.wait(120):
                 assert fork.code == 2, f'code {fork.code}: {fork.text()[-600:]}'
                 one_line(fork.text())

@@ -75,9 +75,9 @@ def resumed_runs(n, folder, dice):
         def attempt(k=k, name=name, steps=steps, stops=stops, how=how, real=real):
             store = ClipStore(clips) if real else None
             whole, pieces = folder/f'whole{k}', folder/f'pieces{k}'
-            done(lambda: trained(name, whole, steps, store, **how), folder/'said')
+            done(lambda: trained(name, whole, steps, store, **how))
             for stop in (*stops, steps): # each piece in a process of its own
-                done(lambda: trained(name, pieces, stop, store, **how), folder/'said')
+                done(lambda: trained(name, pieces, stop, store, **how))
             same_runs(whole, pieces)
         yield label, attempt
 
@@ -90,7 +90,7 @@ class Unbroken:
             training.save_checkpoint = lambda *args: real(*args, keep=10**6)
             trained(name, folder, steps, save_every=1)
         start = time.monotonic()
-        done(work, folder.with_suffix('.said'))
+        done(work)
         self.seconds = time.monotonic() - start
         self.digests = {int(c.name[5:]): digest(c) for c in checkpoints(folder)}
 
@@ -119,7 +119,7 @@ def kills(n, folder, dice):
                 if inside:
                     dies_inside_save(inside)
                 trained(name, run, steps, save_every=1)
-            fork = Fork(work, folder/'said')
+            fork = Fork(work)
             end = time.monotonic() + (120 if inside else dice.uniform(0, .6*whole.seconds))
             while fork.poll() is None and time.monotonic() < end:
                 time.sleep(.002)
@@ -138,7 +138,7 @@ def kills(n, folder, dice):
                 assert max(found, default=0) >= reached, f'step {reached} was saved, {max(found)} is there'
                 assert all(whole.digests[step] == value for step, value in found.items())
                 if last:
-                    done(lambda: trained(whole.name, run, whole.steps, save_every=1), folder/'said')
+                    done(lambda: trained(whole.name, run, whole.steps, save_every=1))
                     same_runs(whole.run, run)
                     assert not left_over(run)
             yield f'{name}, {"inside saving" if inside else "anywhere"}, step {reached}', attempt
@@ -207,10 +207,10 @@ def poison(n, folder, dice):
                     assert '\n' not in str(e) and not model.training
                 else:
                     raise AssertionError('nobody noticed')
-            done(spoiled, folder/'said')
+            done(spoiled)
             assert [c.name for c in checkpoints(run)] == ['step-00000002'] and not left_over(run)
-            done(lambda: trained(name, run, 4, save_every=2), folder/'said')
-            done(lambda: trained(name, folder/f'whole{k}', 4, save_every=2), folder/'said')
+            done(lambda: trained(name, run, 4, save_every=2))
+            done(lambda: trained(name, folder/f'whole{k}', 4, save_every=2))
             same_runs(folder/f'whole{k}', run)
         yield f'{name}: {kind} in {where}', attempt
 
@@ -244,7 +244,7 @@ def retention(n, folder, dice):
         damage, every = dice.choice([*DAMAGES]), dice.choice([1, 2])
         def attempt(k=k, name=name, kind=kind, damage=damage, every=every):
             run, whole = folder/f'run{k}', folder/f'whole{k}'
-            done(lambda: trained(name, run, 4, save_every=every), folder/'said')
+            done(lambda: trained(name, run, 4, save_every=every))
             names = [c.name for c in checkpoints(run)]
             assert names == [f'step-{4 - every:08}', 'step-00000004'], names
             if kind == 'damaged':
@@ -259,14 +259,14 @@ def retention(n, folder, dice):
                         assert 'make room' in str(e) and 'None' not in str(e), e
                     else:
                         raise AssertionError('the disk was not full')
-                done(on_full_disk, folder/'said')
+                done(on_full_disk)
                 assert digest(checkpoints(run)[-1]) == before and not left_over(run)
             if kind == 'finished':
                 before = files_of(run)
-                done(lambda: trained(name, run, 4, save_every=every), folder/'said')
+                done(lambda: trained(name, run, 4, save_every=every))
                 assert files_of(run) == before, 'a finished run has changed'
-            done(lambda: trained(name, run, 7, save_every=every), folder/'said')
-            done(lambda: trained(name, whole, 7, save_every=every), folder/'said')
+            done(lambda: trained(name, run, 7, save_every=every))
+            done(lambda: trained(name, whole, 7, save_every=every))
             same_runs(whole, run)
             assert [digest(c) for c in checkpoints(run)] == [digest(c) for c in checkpoints(whole)]
             assert len(checkpoints(run)) == 2 and not left_over(run)

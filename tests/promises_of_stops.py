@@ -11,8 +11,10 @@ from test_resume import Noise
 
 from encgan3.campaign.runs import read_records
 from encgan3.cli import main
+from encgan3.data.store import read_store
 from encgan3.datasets import prepare
 from encgan3.engine.checkpoints import checkpoints
+from encgan3.engine.files import sha256_of
 from encgan3.engine.weights import SHIPPED
 from encgan3.standins.figures import weizmann_takes
 from encgan3.standins.films import NOTE, write_standin
@@ -61,8 +63,8 @@ def words(name: str, home: Path, out: Path) -> list[str]:
 
 class Stopped:
     "A command that was sent signals: its exit code, what it said, seconds until it ended, who is left."
-    def __init__(self, arguments: list[str], said: Path, signals: list[int], wait: float, between: float):
-        fork = Fork(lambda: main(arguments), said)
+    def __init__(self, arguments: list[str], signals: list[int], wait: float, between: float):
+        fork = Fork(lambda: main(arguments))
         end = time.monotonic() + wait
         while fork.poll() is None and time.monotonic() < end:
             time.sleep(.002)
@@ -91,7 +93,7 @@ def stopped(name: str, home: Path, out: Path, signals: list[int], dice) -> Stopp
         between = dice.uniform(.0005, .02)
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir()
-        found = Stopped(words(name, home, out), home/'said', signals, dice.uniform(.05, longest), between)
+        found = Stopped(words(name, home, out), signals, dice.uniform(.05, longest), between)
         if found.sent == len(signals) and found.code: # else it was faster
             return found
         if not found.sent or not found.code:
@@ -118,8 +120,8 @@ def single_signals(n, folder, dice):
             assert all(map(digest, checkpoints(out/'run')))
             if 'reproduce' in name:
                 assert not read_records(out/'queue'/'records')
-            if name.startswith('prepare'):
-                assert not (out/'store'/'index.json').exists()
+            if (out/'store'/'index.json').exists(): # the signal came when all was done
+                assert read_store(out/'store')[0]['sha256'] == sha256_of(out/'store'/'frames.npy')
             for file in (p for p in out.rglob('*.json') if p.name != 'index.json'):
                 json.loads(file.read_text())
         yield f'{name}, {number.name}', attempt
@@ -140,7 +142,7 @@ def second_signals(n, folder, dice):
             assert found.seconds < 8 and not found.left, f'{found.seconds:.1f} s until it ended'
             if name == 'train':
                 again = [*words(name, home, out), '--steps', '1']
-                assert not (code := Fork(lambda: main(again), home/'said').wait()), code
+                assert not (code := Fork(lambda: main(again)).wait()), code
                 assert digest(checkpoints(out/'run')[-1]) and not left_over(out)
         yield f'{name}, {two[0].name} and {two[1].name}', attempt
 
@@ -171,11 +173,11 @@ def interrupted_cells(n, folder, dice):
                 made = int(checkpoints(run)[-1].name[5:]) if checkpoints(run) else 0
                 train(model, Noise(), run, made + 2, **how)
                 (folder/'steps').write_text(str(made + 2))
-            done(cell, folder/'said')
+            done(cell)
             steps = int((folder/'steps').read_text())
-            done(lambda: trained(name, whole, steps, save_every=2), folder/'said')
+            done(lambda: trained(name, whole, steps, save_every=2))
             if signals == 1 or steps > 2:
                 same_runs(whole, run)
-            done(lambda: trained(name, run, steps, save_every=2), folder/'said') # the next process sweeps
+            done(lambda: trained(name, run, steps, save_every=2)) # the next process sweeps
             assert not left_over(run)
         yield f'{name}, {signals} after {wait:.2f} s', attempt

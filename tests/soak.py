@@ -41,8 +41,10 @@ def machine() -> str:
 def main(wanted: list[str]) -> int:
     names = [p.name for p in all_promises() if not wanted or p.id in wanted or p.name in wanted]
     assert names, f'no such promise: {wanted}'
-    commit = subprocess.run(['git', 'describe', '--always', '--dirty'], capture_output=True, text=True,
-                            cwd=TABLE.parent).stdout.strip()
+    git = lambda *words: subprocess.run(['git', *words], capture_output=True, text=True,
+                                        cwd=TABLE.parent.parent).stdout.strip()
+    changed = git('status', '--porcelain', '--untracked-files=no', '--', '.', f':!tests/{TABLE.name}')
+    commit = git('rev-parse', '--short', 'HEAD') + '-dirty'*bool(changed)
     old = json.loads(TABLE.read_text())['rows'] if TABLE.exists() else []
     rows = {f'{row["promise"]}-{row["what"]}': row for row in old}
     with ThreadPoolExecutor(2) as pool:

@@ -24,7 +24,7 @@ def imported(path, cells):
                 for a in node.names if inside else ():
                     place = node.module.removeprefix(LIB).removeprefix('.')
                     whole = f'{place}.{a.name}'.removeprefix('.')
-                    yield whole if whole in MODULES else place, stars
+                    yield whole if whole in MODULES else place or '__init__', stars
             if isinstance(node, ast.Import):
                 yield from ((a.name.removeprefix(LIB + '.'), False) for a in node.names
                             if a.name.startswith(LIB + '.'))
@@ -41,8 +41,8 @@ def used_by():
                 above = package if node.level == 1 else ''
                 inside = (node.module or '').removeprefix(LIB) if not node.level else node.module or ''
                 place = f'{above}.{inside}'.strip('.')
-                found |= {whole if (whole := f'{place}.{a.name}'.strip('.')) in MODULES else place
-                          for a in node.names}
+                found |= {whole if (whole := f'{place}.{a.name}'.strip('.')) in MODULES
+                          else place or '__init__' for a in node.names}
         graph[name] = found - {name}
     return graph
 

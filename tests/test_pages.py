@@ -3,7 +3,7 @@ import ast, io, re, tokenize
 
 import pytest
 
-from pages import code_cells, is_export, is_off, notebooks, read, root, settings, source
+from pages import OFF, code_cells, is_export, is_off, notebooks, read, root, settings, source
 
 # a picture is the point there
 PICTURES = ('01_idea 03_figure1 20_train 21_samples 22_latents 24_hires 25_two_people 26_own_videos '
@@ -120,6 +120,19 @@ def test_no_print(path):
                  and isinstance(n.func, ast.Name)]
         assert is_export(c) or is_off(c) or 'print' not in calls, (
             f'{path.name}, cell {c["id"]}: prints; end the cell in a value')
+
+ASKS = {'gpu': 'torch.cuda.is_available()', 'slow': "os.environ.get('ENCGAN3_SLOW')",
+        'download': "os.environ.get('ENCGAN3_DOWNLOAD')"}
+
+@pages
+def test_run_all_is_never_an_hour(path):
+    "JupyterLab doesn't know `#| gpu`: what is switched off in tests asks for itself."
+    for c in filter(is_off, code_cells(path)):
+        guard = ASKS[OFF.search(source(c))[1]]
+        first, *others = ast.parse(source(c)).body
+        assert (isinstance(first, ast.If) and ast.unparse(first.test) == guard
+                and not any(isinstance(n, ast.Call) for other in others for n in ast.walk(other))), (
+            f'{path.name}, cell {c["id"]}: put all of it under "if {guard}:"')
 
 def test_contents_are_the_reading_order():
     numbered = [path.stem for path in notebooks if path.stem[0].isdigit()]

@@ -47,6 +47,8 @@ def test_versions_stand_in_settings_alone():
 
 def test_version_of_the_package():
     assert importlib.import_module(LIB).__version__ == settings['version']
+    assert f'\nversion: {settings["version"]}\n' in (root/'CITATION.cff').read_text()
+    assert f'\n## {settings["version"]}' in (root/'CHANGELOG.md').read_text()
 
 def test_layout():
     "One statement a line, at most 110 columns, no name that is not used; ruff.toml says what is asked."

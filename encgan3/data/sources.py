@@ -35,6 +35,7 @@ class Source:
     suffixes: tuple = SUFFIXES # of its files
     named: Callable | None = None # path -> factors or None; None: by the pattern
     unpack: Callable | None = None # (file, folder) -> the folder, filled; None: a folder is given
+    pictures: bool = False # strips, and folders of frames, are films too
     gaps: bool = False # at times nobody is in the picture: without a list of ranges, motion tells when
 
     def factors(self, path: Path) -> dict | None:
@@ -111,7 +112,8 @@ SOURCES = {
     'crowd': Source('p001_walk.avi', r'(?P<subject>p\d{3})_' + any_of({'action': WEIZMANN['action']}),
                     split_none, 'mover', 2,
                     {'action': WEIZMANN['action']}, origin='crowd-s, which has no original'),
-    'folder': Source('holiday.mp4', '(?P<subject>.+)', split_tenth_file, 'centre', 2)}
+    'folder': Source('holiday.mp4', '(?P<subject>.+)', split_tenth_file, 'centre', 2,
+                     pictures=True)}
 
 # %% ../../nbs/62_sources.ipynb #547527f0
 def files_below(folder: str | os.PathLike) -> list[Path]:

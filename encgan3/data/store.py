@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..clips import FRAMES, span, to_clip, window_starts
 from .crop import crop_box, cut_out, passes
-from .strips import read_mask, read_strip
+from .strips import PICTURES, read_frames, read_mask, read_strip
 from .video import Limits, Video, decode_video
 from ..engine.files import sha256_of
 from ..engine.weights import read_json
@@ -28,11 +28,13 @@ from ..errors import InputError
 
 # %% ../../nbs/64_store.ipynb #2d621acb
 def decode(path: Path, side: int) -> Video:
-    """Read a video, a strip or a silhouette; the last two have Weizmann's rate.
+    """Read a video, a folder of frames, a strip or a silhouette; all but a video have Weizmann's rate.
 
-    path, side: shrink frames of a video whose shorter side is longer than this
+    path, side: shrink frames of a video or in a folder whose shorter side is longer than this
     """
-    if path.suffix == '.jpg':
+    if path.is_dir():
+        return Video(read_frames(path, side), 25.)
+    if path.suffix.lower() in PICTURES:
         return Video(read_strip(path), 25.)
     return Video(read_mask(path), 25.) if not path.suffix else decode_video(path, side=side)
 
@@ -234,15 +236,22 @@ class Catalogue(Windows):
         """
         return self.videos[self.places([i])[1][0]]['factors']
 
-    def pick(self, **factors: str) -> list:
-        """All windows of the videos with these factors; `InputError` if no video has such a factor.
+    def pick(self, file: str | None = None, **factors: str) -> list:
+        """All windows of the videos with these factors; `InputError` if no video has such a factor, or no
+        file such a name.
 
+        file: of one video, as `table` shows it, or its last part
         returns: window numbers
         """
+        named = [file in (None, v['file'], Path(v['file']).name) for v in self.videos]
+        if not any(named):
+            raise InputError(f'{self.folder}: no file {file}: take one of '
+                             + ', '.join(v['file'] for v in self.videos[:5]))
         known = {f for v in self.videos for f in v['factors']}
         if not known.issuperset(factors):
             raise InputError(f'{self.folder}: no factor {[*factors]}: take {", ".join(sorted(known))}')
-        fits = [all(v['factors'].get(f) == value for f, value in factors.items()) for v in self.videos]
+        fits = [here and all(v['factors'].get(f) == value for f, value in factors.items())
+                for here, v in zip(named, self.videos)]
         return [i for fit, b, n in zip(fits, self.begins.tolist(), self.counts.tolist()) if fit
                 for i in range(b, b + n)]
 

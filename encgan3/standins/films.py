@@ -14,7 +14,7 @@ from typing import Callable, Iterable, NamedTuple
 
 from ..data.sources import KTH, SEQUENCES
 from ..data.video import write_video
-from ..engine.files import replacing, sha256_of
+from ..engine.files import replacing, sha256_of, sweep
 from ..engine.processes import each
 from ..errors import InputError
 from . import faces, figures
@@ -71,8 +71,13 @@ def write_standin(name: str, folder: str | os.PathLike, takes: list | None = Non
         with replacing(note) as temporary:
             temporary.write_text(text)
     missing = [t for t in takes if not (folder/t.file).exists()]
-    for _ in each(partial(_film, name, folder), missing, workers, progress, f'render {name}'):
-        pass
+    try:
+        for _ in each(partial(_film, name, folder), missing, workers, progress, f'render {name}'):
+            pass
+    except BaseException:
+        for place in {(folder/t.file).parent for t in missing}: # processes were killed while they wrote
+            sweep(place)
+        raise
     if STANDINS[name].source == 'kth':
         write_sequences(folder/SEQUENCES, takes)
     return folder
