@@ -14,10 +14,11 @@ import torch
 
 from encgan3.clips import to_frames
 from encgan3.editing.latents import Directions, Edit, change
+from encgan3.errors import InputError
 from encgan3.model import EncGAN3
 from encgan3.show import png
-from encgan3.site.build import MODELS, site
-from test_browser import PATIENCE, browser, page, shot
+from encgan3.site.build import MODELS, packages, site
+from test_browser import PATIENCE, browser, missing, page, shot
 
 SHARED = browser, page, shot # fixtures, found by their names
 MOST = 60e6 # bytes of the site
@@ -36,8 +37,12 @@ BLANK = """() => [...document.images].filter(x => !x.complete || !x.naturalWidth
 
 @pytest.fixture(scope='module')
 def built(tmp_path_factory):
-    "The site, written once, in a subfolder of what is handed out."
+    "The site, written once, in a subfolder of what is handed out; without a network the tests are skipped."
     home = tmp_path_factory.mktemp('site')
+    try:
+        packages(home/'work'/'npm')
+    except InputError as e:
+        missing(str(e))
     site(home/'public'/'some'/'where', home/'work')
     return home/'public'/'some'/'where'
 
@@ -275,4 +280,6 @@ def test_links_lead_somewhere(built):
             link = unquote(unescape(link))
             if not re.match(r'\w+:', link) and not (path.parent/link).exists():
                 dead.append(f'{name}: {link}')
+        dead += [f'{name}: #{part}' for part in re.findall(r'href="#([^"]+)"', text)
+                 if f'id="{part}"' not in text]
     assert not dead, dead
