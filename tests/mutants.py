@@ -730,6 +730,7 @@ OTHERS = [
     # 91_cli
     ('names of other modules', '93_package', "'prepare': 'datasets'", "'prepare': 'data.store'"),
     ('any name is there', '93_package', 'if name not in _PLACES:', 'if False:'),
+    ('a store is replaced unasked', '91_cli', "if (old['dataset'], old['size']) != (dataset, size):", 'if False:'),
     ('originals not beside the result', '91_cli', 'beside(made, *films) if with_originals else made', 'made'),
     ('a model that knows nothing is praised', '91_cli', 'if not all(map(known, scores.values())):', 'if False:'),
     ('taught nothing', '91_cli', 'learn(mine, out, start or STARTER, minutes=minutes, batch=batch)', 'net'),
@@ -740,9 +741,9 @@ OTHERS = [
     ('stopped, and says that all is well', '91_cli', "code, said = 128 + e.args[0], ''", "code, said = 0, ''"),
     ('signals are heard for ever', '91_cli', 'for n, handler in before.items(): signal.signal(n, handler)', 'pass'),
     ('a second signal waits too', '91_cli', 'for n in before: signal.signal(n, end)', 'pass'),
-    ('bad input exits with 1', '91_cli', 'except InputError as e: said, code = e, 2', 'except InputError as e: said, code = e, 1'),
-    ('bad input is a traceback', '91_cli', 'except InputError as e: said, code = e, 2', 'except KeyError as e: said, code = e, 2'),
-    ('training starts anew', '91_cli', 'ClipStore(data), out, steps, batch, seed,', "ClipStore(data), out/'run', steps, batch, seed,"),
+    ('bad input exits with 1', '91_cli', 'except InputError as e: said, code = str(e), 2', 'except InputError as e: said, code = str(e), 1'),
+    ('bad input is a traceback', '91_cli', 'except InputError as e: said, code = str(e), 2', 'except KeyError as e: said, code = str(e), 2'),
+    ('training starts anew', '91_cli', 'model, store, out, steps, batch, seed,', "model, store, out/'run', steps, batch, seed,"),
     ('hours for minutes', '91_cli', "'m': 1, 'h': 60}", "'m': 60, 'h': 1}"),
 ]
 
