@@ -48,7 +48,7 @@ soak: install
 	$(BIN)/python tests/soak.py $(ONLY)
 
 lab: install
-	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --notebook-dir nbs --LabApp.default_url=/lab/tree/index.ipynb --ServerApp.tornado_settings="{'websocket_max_message_size': 268435456}" # uploads of videos are larger than the default
+	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --notebook-dir . --LabApp.default_url=/lab/tree/nbs/index.ipynb --ServerApp.tornado_settings="{'websocket_max_message_size': 268435456}" # uploads of videos are larger than the default
 
 export: install
 	$(BIN)/nbdev_export

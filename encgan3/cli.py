@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CALLED', 'app', 'BY_SIZE', 'UsageError', 'tell_version', 'options', 'one_of', 'is_store', 'minutes_of', 'tables_of',
-           'prepare', 'download', 'train', 'fit_together', 'beginning', 'setting', 'save_model', 'evaluate', 'table_of',
-           'reproduce', 'say_plan', 'sample', 'edit', 'say_how_well', 'teach', 'demo', 'speed', 'Stopped', 'heeding',
-           'how_to_go_on', 'answer', 'main']
+           'prepare', 'same_store', 'download', 'train', 'fit_together', 'beginning', 'setting', 'save_model',
+           'evaluate', 'table_of', 'reproduce', 'say_plan', 'sample', 'edit', 'say_how_well', 'teach', 'demo', 'speed',
+           'Stopped', 'heeding', 'how_to_go_on', 'answer', 'main']
 
 # %% ../nbs/91_cli.ipynb #466220b0
 import json, re, signal, sys, threading
@@ -81,7 +81,8 @@ def prepare(dataset: str = typer.Argument(help='see below'),
                                                           'whole; if not given, the data set\'s'),
             limit: Optional[int] = typer.Option(None, help='only so many files, drawn from all'),
             workers: Optional[int] = typer.Option(None, help='processes; 0: this one alone; if not given, by '
-                                                             'the number of files')):
+                                                             'the number of files'),
+            overwrite: bool = typer.Option(False, help='also over a store of another data set or size')):
     """Decode videos into a clip store. DATASET is weizmann, kth, uva-nemo or folder, followed by DIR STORE;
     weizmann-strips (DIR: data/actions of git clone https://github.com/sergeytulyakov/mocogan); weizmann-masks
     (in place of DIR: classification_masks.mat of the Weizmann page); or a stand-in, weizmann-s, kth-s, nemo-s
@@ -102,12 +103,29 @@ def prepare(dataset: str = typer.Argument(help='see below'),
                          f'{SOURCES[dataset].origin}' if dataset in SOURCES
                          else f'{dataset} is rendered: give the store alone')
     from encgan3.datasets import prepare as prepare_store
+    if not overwrite:
+        same_store(Path(store), dataset, size)
     made = prepare_store(dataset, source[0] if source else None, store, size, stride, crop=crop, limit=limit,
                          workers=workers)
     for bad in made.index['quarantine']:
         typer.echo(f'{bad["file"]}: {bad["reason"]}' + (' (kept)' if bad['kept'] else ' (left out)'))
     typer.echo(f'{store}: {len(made.videos)} videos, {len(made)} windows of {made.frames} frames at stride '
                f'{made.stride}')
+
+# %% ../nbs/91_cli.ipynb #a93d0007
+def same_store(store: Path, dataset: str, size: int):
+    """InputError if a clip store lies there that was made of something else.
+
+    store, dataset, size: see prepare
+    """
+    from encgan3.data.store import read_store
+    try:
+        old = read_store(store)[0]
+    except InputError: # none, or a damaged one, which is made anew
+        return
+    if (old['dataset'], old['size']) != (dataset, size):
+        raise InputError(f'{store}: holds {old["dataset"]} at {old["size"]} pixels; name another folder, '
+                         'or replace it with --overwrite')
 
 # %% ../nbs/91_cli.ipynb #a93d0006
 @app.command()
@@ -604,4 +622,3 @@ def main(arguments: list[str] | None = None) -> int:
     except Stopped as e: # while the last line was written
         code = 128 + e.args[0]
     return code
-

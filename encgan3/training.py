@@ -64,7 +64,7 @@ def finite(terms: dict, step: int) -> dict[str, float]:
     for name, value in numbers.items():
         if not math.isfinite(value):
             raise FloatingPointError(f'step {step}: {name} is {value}; try a lower learning rate, '
-                                     'the last checkpoint is intact')
+                                     'any checkpoint made before is intact')
     return numbers
 
 # %% ../nbs/17_training.ipynb #13aaf20f

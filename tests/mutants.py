@@ -730,6 +730,7 @@ OTHERS = [
     # 91_cli
     ('names of other modules', '93_package', "'prepare': 'datasets'", "'prepare': 'data.store'"),
     ('any name is there', '93_package', 'if name not in _PLACES:', 'if False:'),
+    ('a store is replaced unasked', '91_cli', "if (old['dataset'], old['size']) != (dataset, size):", 'if False:'),
     ('originals not beside the result', '91_cli', 'beside(made, *films) if with_originals else made', 'made'),
     ('a model that knows nothing is praised', '91_cli', 'if not all(map(known, scores.values())):', 'if False:'),
     ('taught nothing', '91_cli', 'learn(mine, out, start or STARTER, minutes=minutes, batch=batch)', 'net'),
@@ -743,7 +744,7 @@ OTHERS = [
     ('a stopped library is a damaged file', '91_cli', 'if came and code: code = 128', 'if code == 128: code = 128'),
     ('bad input exits with 1', '91_cli', 'except InputError as e: return 2,', 'except InputError as e: return 1,'),
     ('bad input is a traceback', '91_cli', 'except InputError as e: return 2,', 'except KeyError as e: return 2,'),
-    ('training starts anew', '91_cli', 'ClipStore(data), out, steps, batch, seed,', "ClipStore(data), out/'run', steps, batch, seed,"),
+    ('training starts anew', '91_cli', 'model, store, out, steps, batch, seed,', "model, store, out/'run', steps, batch, seed,"),
     ('hours for minutes', '91_cli', "'m': 1, 'h': 60}", "'m': 60, 'h': 1}"),
     ('batch normalisation lost in the file', '94_browser', 'keep_half(conv, weight, gain[0])', 'keep_half(conv, weight)'),
     ('weights rounded twice', '94_browser', 'keep_half(conv, weight, gain[0])', 'keep_half(conv, weight*gain[0])'),

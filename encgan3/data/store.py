@@ -227,7 +227,7 @@ class Catalogue(Windows):
         if not self.videos:
             there = ', '.join(sorted({v['split'] for v in videos}))
             raise InputError(f'{folder}: no window of {frames} frames at stride {stride} in split {split!r}: '
-                             f'it has {there}')
+                             f'it has {there}; prepare more of the data set, or these films as folder')
 
     def factors(self, i: int) -> dict:
         """What is known of a window.

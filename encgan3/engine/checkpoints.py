@@ -121,7 +121,7 @@ def save_checkpoint(run: Path, step: int, parts: dict, optimizers: dict, header:
     bad = [key for key, value in tensors.items() if not value.isfinite().all()]
     if bad:
         raise FloatingPointError(f'step {step}: {bad[0]} has values that are no numbers; '
-                                 'try a lower learning rate, the last checkpoint is intact')
+                                 'try a lower learning rate, any checkpoint made before is intact')
     mine = Path(run)/f'step-{step:08}'
     with new_folder(mine) as folder:
         save_file(tensors, folder/'state.safetensors')
