@@ -126,7 +126,7 @@ class Scene:
     about: str = '' # one line on the model
 
 PEOPLE = 'lena', 'ido', 'eli'
-ACTIONS = 'pjump', 'wave2'
+ACTIONS = 'jack', 'pjump', 'wave2'
 
 def playable() -> list[str]:
     "Names of the shipped models that edit clips; the first is the smallest of the drawn people."
@@ -145,8 +145,8 @@ def scene_of(name: str, model: EncGAN3, clips: Tensor, names: list[str] | None =
     if not names or len(names) != len(clips):
         raise InputError(f'{len(clips)} clips and {len(names)} names: give as many of each, at least one')
     items = [Item(n, clip, codes_of(model, clip)) for n, clip in zip(names, clips.split(1))]
-    return Scene(name, model, items,
-                 known or directions_of(*(cat(z) for z in zip(*(i.codes for i in items)))), about)
+    known = known or directions_of(*(cat(z) for z in zip(*(i.codes for i in items))))
+    return Scene(name, model, items, known, about)
 
 # %% ../../nbs/86_items.ipynb #4bf95f99
 def drawn(model: EncGAN3, name: str, temperature: float = 1., seed: int = 0) -> Item:

@@ -449,8 +449,8 @@ function board(model, clock) {
 }
 
 /* The state of the page as part of its address, where the page has one of its own (Voila), and a button that
-   copies it. The token that opens the page is not copied. */
-function address(model) {
+   copies it. The token that opens the page is not copied. Sliders get the names that stand beside them. */
+function page(model) {
     const own = document.body.dataset.voila !== undefined
     const button = made('button', 'films-copy', {type: 'button'})
     const words = own ? 'copy link' : 'copy state'
@@ -471,13 +471,24 @@ function address(model) {
         setTimeout(() => button.textContent = words, 1500)
     })
     const given = own ? decodeURIComponent(location.hash.slice(1)) : ''
-    tell(model, 'address', {state: given})
-    return {element: button, remove: () => button.remove()}
+    if (given) tell(model, 'address', {state: given})
+    else write()
+    const named = () => document.querySelectorAll('.encgan3 .noUi-handle').forEach(handle => {
+        const words = handle.closest('.widget-inline-hbox, .widget-slider')?.querySelector('.widget-label')?.textContent
+        if (words && handle.getAttribute('aria-label') !== words) handle.setAttribute('aria-label', words)
+    })
+    const watch = new MutationObserver(named)
+    watch.observe(document.body, {childList: true, subtree: true, characterData: true})
+    named()
+    return {element: button, remove: () => {
+        watch.disconnect()
+        button.remove()
+    }}
 }
 
 export default {
     render({model, el}) {
-        const kinds = {film, board, address, player: (_, clock) => new Player(clock)}
+        const kinds = {film, board, page, player: (_, clock) => new Player(clock)}
         const part = kinds[model.get('kind')](model, Clock.named(model.get('clock')))
         el.append(part.element)
         return () => part.remove()

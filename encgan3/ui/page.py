@@ -57,7 +57,7 @@ STYLE = """<style>
 .encgan3{color-scheme:light;--films-accent:#1565c0}
 body[data-jp-theme-light=false] .encgan3{color-scheme:dark;--films-accent:#8ab4f8}
 @media (prefers-color-scheme:dark){body[data-voila] .encgan3{color-scheme:dark;--films-accent:#8ab4f8}
-:root:has(body[data-voila]){color-scheme:dark;--jp-layout-color0:#121212;--jp-layout-color1:#1e1e1e;
+:root:has(body[data-voila]){color-scheme:dark;--jp-layout-color0:#121212;--jp-layout-color1:#121212;
 --jp-layout-color2:#424242;--jp-layout-color3:#616161;--jp-ui-font-color0:#fff;--jp-ui-font-color1:#e0e0e0;
 --jp-ui-font-color2:#b0b0b0;--jp-ui-font-color3:#808080;--jp-content-font-color0:#fff;
 --jp-content-font-color1:#e0e0e0;--jp-content-font-color2:#b0b0b0;--jp-content-link-color:#8ab4f8;
@@ -67,8 +67,20 @@ body[data-voila]{background:#121212}}
 .encgan3 img{image-rendering:pixelated;height:auto;max-width:100%;min-width:0}
 .encgan3,.encgan3>.widget-box,:is([class*=jp-Output],.jp-Cell-outputWrapper,.jp-Cell):has(.encgan3)
 {overflow:visible!important}
-.encgan3 .seen{position:sticky;top:0;align-self:flex-start;z-index:1;padding-bottom:6px}
-.encgan3 .seen{background:var(--jp-layout-color0,#fff)}
+.encgan3{container-type:inline-size;width:100%}
+.encgan3 .play{display:grid;gap:4px 24px;align-items:start}
+.encgan3 .play{grid-template-columns:minmax(0,1fr) minmax(280px,412px)}
+.encgan3 .play :is(.stage,.col,.left,.widget-box){overflow:visible}
+.encgan3 .stage{display:grid;grid-template-columns:repeat(3,minmax(0,256px));gap:8px;align-items:start}
+.encgan3 .stage{position:sticky;top:0;z-index:2;padding-bottom:6px;background:var(--jp-layout-color0,#fff)}
+.encgan3 .below>:first-child{flex:0 0 45%}
+.encgan3 .board{max-width:100%}
+@container (max-width:760px){.encgan3 .play{display:flex;flex-flow:row wrap}
+.encgan3 .play :is(.left,.stage){display:contents}
+.encgan3 .play .made{order:-1;position:sticky;top:0;width:100%;z-index:2}
+.encgan3 .play .made{background:var(--jp-layout-color0,#fff)}
+.encgan3 .made .films-film{max-width:55vh;margin:auto}.encgan3 .play .given{width:calc(50% - 4px)}
+.encgan3 .below{flex-direction:column}.encgan3 .board{--films-cell:74px}}
 .encgan3 .caption{line-height:1.35;overflow-wrap:anywhere}
 .encgan3 .wrong{color:light-dark(#b00020,#ff8a80);font-weight:600}
 .encgan3 .doubt{color:light-dark(#8a4b00,#ffb74d)}
@@ -78,6 +90,7 @@ body[data-voila]{background:#121212}}
 .encgan3 .widget-html-content{line-height:1.4;overflow-wrap:anywhere}
 </style>"""
 
+# %% ../../nbs/85_page.ipynb #6f62ce3c
 def text(words: str, kind: str = 'caption') -> str:
     """Words of any origin for a page.
 
@@ -150,8 +163,8 @@ FILMS = Path(str(resources('encgan3')))/'ui'/'films.js'
 def screen():
     """The class of widgets that `films.js` draws; made when first asked for, since it needs anywidget.
 
-    kind: film, board, player or address; clock: widgets of one name move together; words: for those who listen
-    film: of `frames_of`, or empty; heads: of a board: rows and columns, lists of {label, film}
+    kind: film, board, player or page; clock: those of one name move together; words: for who listens
+    film: of `frames_of`, or empty; heads: rows and columns of a board, lists of {label, film}
     picked: row and column; state: what `address` copies; most: bytes of a file that may be dropped
     """
     import anywidget, traitlets
