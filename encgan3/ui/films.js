@@ -321,6 +321,7 @@ export class Board {
             this._rove([row, column])
             this._tell('pick', {row, column})
         })
+        element.addEventListener('focus', () => this._rove([row, column]))
         draggable(element, () => ({board: this.name, row, column}))
         droppable(element, from => this._tell('move', {from, to: {row, column}}))
         element.addEventListener('dragend', e => {
