@@ -488,7 +488,7 @@ def test_app(page, browser, tmp_path, shot, record_property):
         again.close()
         assert 'Traceback' not in log.read_text()
 
-def test_play(page, tmp_path, shot, record_property):
+def test_play(page, browser, tmp_path, shot, record_property):
     "What one does with more than two clips: board, new clips, undo, a link, another model."
     with served(tmp_path, 'voila', *app_options()) as (address, log):
         page.goto(address)
@@ -497,7 +497,7 @@ def test_play(page, tmp_path, shot, record_property):
         board(page, shot)
         surprised(page, shot)
         undone(page)
-        other = page.context.new_page()
+        other = browser.new_page()
         other.set_default_timeout(PATIENCE)
         linked(page, other, shot)
         other.close()

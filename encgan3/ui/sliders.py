@@ -647,8 +647,9 @@ class Play(Shelving):
                 self.out['line']: lambda line: line in ('', self.line) or self.heed(line)}
         for control, f in told.items():
             control.observe(telling(lambda change, f=f: f(change['new']), self.out['news']), 'value')
-        self.line = ''
+        self.line, self.quiet = '', True
         self.put(scene)
+        self.quiet = False
         self.draw()
         self.start = self.state()
 
@@ -760,6 +761,7 @@ def painted(desk: Desk, zoom: int = 3) -> np.ndarray:
 
     returns: uint8, (H, W, 3)
     """
+    desk.full()
     model, shelf = desk.shelf.scene.model, desk.shelf
     a, b = desk.item('a'), desk.item('b')
     stage = [a.clip, rebuilt(model, a), desk.made.clip, rebuilt(model, b), b.clip]
