@@ -202,7 +202,7 @@ def by_keyboard_and_mouse(page, first, shot):
         page.mouse.move(x + 11*i, y)
     page.mouse.up()
     changed(page, second)
-    only_the_edit_changed(films(page), first)
+    only_the_edit_changed(at_rest(page), first)
     shot(page, 'moved')
 
 def upload(page, path, message):
