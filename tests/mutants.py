@@ -702,8 +702,17 @@ OTHERS = [
     ('pasted over the source', '87_footage', 'out = footage.frames.copy()', 'out = footage.frames'),
     ('a rim on all of the square', '87_footage', 'np.arange(n)[::-1]) + .5)', 'np.arange(n)[::-1]))'),
     ('a GIF plays too fast', '87_footage', "rate = 100/max(2, round(100/fps))\n    return frames[", "rate = 100/max(2, round(100/fps))\n    return frames, rate\n    frames["),
+    ('a part with the boxes of the beginning', '87_footage', 'boxes=footage.boxes[first:after]', 'boxes=footage.boxes[:after - first]'),
+    ('a watched film all at once', '87_footage', 'size).split(1 if watch else 16)', 'size).split(16)'),
     # 88_workbench
-    ('sliders may leave the frame', '88_workbench', "self.c[k].max = n - self.c['side'].value", "self.c[k].max = n"),
+    ('sliders may leave the frame', '88_workbench', "('top', H - side, top)", "('top', H, top)"),
+    ('looks and motion exchanged', '88_workbench', "(other, mine) if what == 'other' else (mine, other)", "(mine, other) if what == 'other' else (other, mine)"),
+    ('the old film stays', '88_workbench', "show(self.out['film'])\n        for k in", "for k in"),
+    ('trimmed, and all of it taken', '88_workbench', 'part = part_of(self.film, first, last + 1)', 'part = self.film'),
+    # 89_teaching
+    ('learns too slowly', '89_teaching', "EncGAN3.from_pretrained(folder/'start', lr=RATE)", "EncGAN3.from_pretrained(folder/'start')"),
+    ('a report that changes the model', '89_teaching', 'model.eval()\n        made = model', 'made = model'),
+    ('a training fails without a word', '89_teaching', 'raise InputError(why)', 'pass'),
     # 90_demo
     ('demo forgets a picture', '90_demo', 'for name, (film, columns, _) in films.items(): save', 'for name, (film, columns, _) in list(films.items())[1:]: save'),
     ('trained on what is shown', '90_demo', "data = ClipStore(out/'store', 'train')", "data = ClipStore(out/'store', None)"),

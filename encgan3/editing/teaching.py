@@ -57,7 +57,7 @@ def reporting(folder: Path, clips: Tensor, every: float = 10.) -> Callable:
     every: seconds
     returns: (step, terms, model) -> None
     """
-    still, due = psnr(clips, clips[:, :, :1].expand_as(clips)).mean().item(), 0.
+    still, due = psnr(clips, clips[:, :, :1].expand_as(clips)).clamp(max=99).mean().item(), 0. # not inf
     def watch(step, terms, model):
         nonlocal due
         if time.monotonic() < due:
