@@ -46,8 +46,9 @@ def boxes_of(frames: np.ndarray, box: Box | str | None = None) -> np.ndarray:
         box = face_box(frames)
     if not isinstance(box, Box):
         left, top, right, bottom = crop_box(frames, box or 'centre').T
-        return np.floor(np.stack([left, top, np.floor(left) + right - left, np.floor(top) + bottom - top], 1)
-                        + 1e-6).astype(int)
+        wide, high = np.maximum(1, right - left), np.maximum(1, bottom - top)
+        corners = np.stack([left, top, np.floor(left) + wide, np.floor(top) + high], 1)
+        return np.floor(corners + 1e-6).astype(int)
     (T, H, W, _), (top, left, side) = frames.shape, box
     if side < 1 or min(top, left) < 0 or top + side > H or left + side > W or any(x != int(x) for x in box):
         raise InputError(f'{box} leaves the frame, or is no whole pixels: top + side may be {H} at most, '
