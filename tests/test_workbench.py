@@ -10,7 +10,7 @@ from test_browser import BYTES, CUT_OFF, alone, browser, no_traceback, own_video
 
 SHARED = browser, page, shot # fixtures, found by their names
 BENCH = """from encgan3.ui.workbench import workbench
-workbench()"""
+workbench(patience=25)"""
 BROKEN = """() => [...document.querySelectorAll('.encgan3 img, .encgan3 video')]
     .filter(x => x.offsetParent && x.tagName == 'IMG' && !x.naturalWidth).length"""
 

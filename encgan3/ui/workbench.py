@@ -151,12 +151,15 @@ DRAWING = """export default {render({model, el}) {
     };
     model.on('change:picture change:label', show);
     model.on('change:box', () => place(model.get('box')));
+    if ('voila' in document.body.dataset) setInterval(() => model.send('here'), 20000);
     show();
 }}"""
 
 # %% ../../nbs/88_workbench.ipynb #b88a0005
 def box_picture():
     """A picture on which a square is drawn by hand.
+
+    Where a page has a kernel of its own, as in Voila, it says every 20 seconds that it is there.
 
     returns: anywidget: picture (JPEG), size (width, height), box (left, top, right, bottom) and label are
         shown; drawn (left, top, side) is what the hand drew
@@ -530,11 +533,12 @@ class Editing(Taking):
 # %% ../../nbs/88_workbench.ipynb #b88a0015
 class Teaching(Editing):
     "A bench whose model learns the films on it."
-    def __init__(self, *arguments, folder: str | Path | None = None, on_model: Callable = lambda model: None):
+    def __init__(self, *arguments, folder: str | Path | None, on_model: Callable, patience: float):
         super().__init__(*arguments)
         self.temporary = TemporaryDirectory() if folder is None else None
         self.home, self.on_model = Path(folder or self.temporary.name), on_model
         self.teacher, self.squares, self.minutes, self.begun = None, None, 0., 0.
+        self.patience, self.heard = patience, None # heard of a page that says it is there
 
     def use(self, model: EncGAN3 | str | Path):
         super().use(model)
@@ -572,6 +576,8 @@ class Teaching(Editing):
                 show(self.out['picture'], report.picture)
                 self.out['taught'].value = text(f'{report.steps} steps: rebuilt with {report.PSNR:.1f} dB; '
                                                 f'first frames, standing still: {report.still:.1f} dB')
+            if self.heard and time.monotonic() - self.heard > self.patience:
+                self.teacher.stop() # the page is gone
             time.sleep(.3*alive)
         return self.teacher.ended()
 
@@ -624,6 +630,7 @@ def wired(bench: Workbench):
         c[button].on_click(lambda _, do=do, where=where: bench.attempt(do, where))
     c['cancel'].on_click(lambda _: bench.cancelled.set())
     c['stop'].on_click(lambda _: bench.teacher.stop())
+    bench.mine.look.on_msg(lambda *_: setattr(bench, 'heard', time.monotonic()))
 
 def laid_out(bench: Workbench):
     "returns: ipywidgets.VBox"
@@ -649,7 +656,7 @@ def laid_out(bench: Workbench):
 def workbench(model: EncGAN3 | str | Path | None = None, items: list[Item] = (),
               footage: Footage | None = None, wait: float | None = .02,
               on_item: Callable = lambda item: None, on_model: Callable = lambda model: None,
-              folder: str | Path | None = None):
+              folder: str | Path | None = None, patience: float = 180.):
     """Your video in, an edited video out: InputError for a video too short.
 
     model: or its name or folder; None: the shipped one, also where there is none
@@ -658,6 +665,7 @@ def workbench(model: EncGAN3 | str | Path | None = None, items: list[Item] = (),
     wait: seconds, see page.newest; None: everything at once
     on_item, on_model: called with the Item of each film that comes in, and with a model that has learned
     folder: for what is learned; None: it goes with the page, unless it is saved
+    patience: seconds until a training is stopped whose page is gone
     returns: ipywidgets.VBox; .bench has .use(model), .mine, .other; .controls and .outputs by name
     """
     said = ''
@@ -666,7 +674,7 @@ def workbench(model: EncGAN3 | str | Path | None = None, items: list[Item] = (),
             model = EncGAN3.from_pretrained(model or 'weizmann-s-tiny')
         except InputError as e:
             model, said = EncGAN3.from_pretrained('weizmann-s-tiny'), f'{e}; this is the shipped model'
-    bench = Workbench(model, items, wait, on_item, folder=folder, on_model=on_model)
+    bench = Workbench(model, items, wait, on_item, folder=folder, on_model=on_model, patience=patience)
     bench.out['about'].value = text(said, 'wrong' if said else 'caption')
     wired(bench)
     if footage:
