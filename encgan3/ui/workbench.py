@@ -205,7 +205,8 @@ def part_controls(button: str) -> dict:
     return dict(file=w.FileUpload(accept=','.join(VIDEOS + PICTURES), description=button,
                                   layout=w.Layout(width='auto')),
                 cut=w.IntRangeSlider(value=(0, 0), min=0, max=0, description='from, to',
-                                     tooltip='first and last frame that count', **wide),
+                                     tooltip='first and last frame that count',
+                                     continuous_update=False, **wide), # finding who moves takes a moment
                 moment=slider('frame', 'which one is shown'),
                 where=w.Dropdown(options=WHERE, description='square', **wide),
                 left=slider('left', 'of the square, in pixels'),
@@ -574,7 +575,7 @@ class Teaching(Editing):
             self.c['learned'].value = min(1., (time.monotonic() - self.begun)/60/self.minutes)
             if report.picture and report.picture != self.out['picture'].value:
                 show(self.out['picture'], report.picture)
-                self.out['taught'].value = text(f'{report.steps} steps: rebuilt with {report.PSNR:.1f} dB; '
+                self.out['taught'].value = text(f'step {report.steps}: rebuilt with {report.PSNR:.1f} dB; '
                                                 f'first frames, standing still: {report.still:.1f} dB')
             if self.heard and time.monotonic() - self.heard > self.patience:
                 self.teacher.stop() # the page is gone
