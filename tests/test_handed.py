@@ -14,6 +14,8 @@ from encgan3.errors import InputError
 from encgan3.model import EncGAN3
 from encgan3.ui.workbench import workbench
 
+from real import real_data
+
 def walker(t, width=64, height=48):
     "A bright bar that walks to the right, its upper left corner of the frame marked."
     frame = np.full((height, width, 3), 40, np.uint8)
@@ -135,3 +137,13 @@ def test_on_the_page():
     for where in (bench.home, bench.home/'nothing'):
         with pytest.raises(InputError):
             bench.use(where)
+
+def test_a_recording():
+    "A genuine film: the square is around the one who moves, and the shipped model doesn't know him."
+    path = real_data('weizmann-avi/eli_jack.avi')
+    page = workbench(EncGAN3.from_pretrained('weizmann-s-tiny'), wait=None)
+    bench = page.bench
+    bench.take(bench.mine, {'name': path.name, 'content': path.read_bytes()})
+    left, top, right, bottom = bench.mine.look.box
+    assert right - left == bottom - top < 140 and left < 80 < right and top < 60 < bottom
+    assert 'know such films, and would show somebody else' in bench.out['known'].value
