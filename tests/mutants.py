@@ -274,6 +274,10 @@ OTHERS = [
     ('stride of an edit ignored', '26_own_videos', 'edit=Edit(), stride=stride)', 'edit=Edit())'),
     ('content of the video itself', '26_own_videos', 'other.codes if other else mine', 'mine'),
     ('learned from the whole frame', '26_own_videos', "cut_out(f.frames, f.boxes, size), f.fps)\n    prepare", "f.frames, f.fps)\n    prepare"),
+    # 27_teaching
+    ('learns too slowly', '27_teaching', "EncGAN3.from_pretrained(folder/'start', lr=RATE)", "EncGAN3.from_pretrained(folder/'start')"),
+    ('a report that changes the model', '27_teaching', 'model.eval()\n        made = model', 'made = model'),
+    ('a training fails without a word', '27_teaching', 'raise InputError(why)', 'pass'),
     # 30_networks
     ('first frames, not central ones', '30_networks', 'start, batch = (clip.shape[2] - self.frames)//2, len(clip)', 'start, batch = 0, len(clip)'),
     ('mean taken off before scaling', '30_networks', '((x + 1)/2*self.white - mean)/std', '((x + 1)/2 - mean)*self.white/std'),
@@ -708,8 +712,13 @@ OTHERS = [
     ('pasted over the source', '87_footage', 'out = footage.frames.copy()', 'out = footage.frames'),
     ('a rim on all of the square', '87_footage', 'np.arange(n)[::-1]) + .5)', 'np.arange(n)[::-1]))'),
     ('a GIF plays too fast', '87_footage', "rate = 100/max(2, round(100/fps))\n    return frames[", "rate = 100/max(2, round(100/fps))\n    return frames, rate\n    frames["),
+    ('a part with the boxes of the beginning', '87_footage', 'boxes=footage.boxes[first:after]', 'boxes=footage.boxes[:after - first]'),
+    ('a watched film all at once', '87_footage', 'size).split(1 if watch else 16)', 'size).split(16)'),
     # 88_workbench
-    ('sliders may leave the frame', '88_workbench', "self.c[k].max = n - self.c['side'].value", "self.c[k].max = n"),
+    ('sliders may leave the frame', '88_workbench', "('top', H - side, top)", "('top', H, top)"),
+    ('looks and motion exchanged', '88_workbench', "(other, mine) if what == 'other' else (mine, other)", "(mine, other) if what == 'other' else (other, mine)"),
+    ('the old film stays', '88_workbench', "show(self.out['film'])\n        for k in", "for k in"),
+    ('trimmed, and all of it taken', '88_workbench', 'part = part_of(self.film, first, last + 1)', 'part = self.film'),
     # 90_demo
     ('demo forgets a picture', '90_demo', 'for name, (film, columns, _) in films.items(): save', 'for name, (film, columns, _) in list(films.items())[1:]: save'),
     ('trained on what is shown', '90_demo', "data = ClipStore(out/'store', 'train')", "data = ClipStore(out/'store', None)"),

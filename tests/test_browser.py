@@ -162,15 +162,6 @@ def key_to_picture(page, keys=5):
         page.keyboard.press('ArrowLeft')
     return sorted(page.evaluate('window.took.slice(0, %d)' % keys))[keys//2]
 
-def picture_rests(page, picture):
-    "Waits until a picture has been the same for a second: by then sliders have their new ends too."
-    end = time.monotonic() + PATIENCE/1000
-    before = None
-    while (now := picture.get_attribute('src')) != before:
-        assert time.monotonic() < end, 'the picture never rests'
-        before = now
-        page.wait_for_timeout(1000)
-
 def settled(page, expected):
     "Waits until the pictures are these, byte for byte."
     end = time.monotonic() + 20
@@ -510,46 +501,6 @@ def alone(tmp_path, code, *options):
     "A notebook of one cell, served as `make app` serves its page."
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path/'page.ipynb')
     return served(tmp_path, 'voila', tmp_path/'page.ipynb', *app_options()[1:], *options)
-
-def test_workbench(page, tmp_path, shot):
-    """A video of one's own: refused or taken, its box moved by keyboard, edited, and given back at its own
-    size and rate.
-    """
-    (tmp_path/'notes.mp4').write_bytes(b'Dear diary')
-    with alone(tmp_path, 'from encgan3.ui.workbench import workbench\nworkbench()') as (address, log):
-        page.goto(address)
-        edit = page.get_by_role('button', name='edit', exact=True)
-        edit.click()
-        page.get_by_text('no video yet').wait_for()
-        upload(page, tmp_path/'notes.mp4', re.compile('^notes.mp4: '))
-        upload(page, own_video(tmp_path/'short.mp4', 3), re.compile('short.mp4'))
-        upload(page, own_video(tmp_path/'own.mp4'), 'own.mp4 is here')
-        assert page.get_by_text('nobody: only encode and decode').evaluate('option => option.selected')
-        look = page.locator('.encgan3 img').first
-        picture_rests(page, look)
-        before, source = look.evaluate(BYTES), look.get_attribute('src')
-        slider(page, 'box: left').focus()
-        for _ in range(5):
-            page.keyboard.press('ArrowLeft')
-        page.wait_for_function("([img, old]) => img.src !== old",
-                               arg=[look.element_handle(), source])
-        assert look.evaluate(BYTES) != before
-        edit.click()
-        page.get_by_text('The model rebuilds this square').wait_for()
-        shot(page, 'edited')
-        with page.expect_download() as download:
-            page.get_by_text('edited.mp4').click()
-        download.value.save_as(tmp_path/'edited.mp4')
-        import av
-        with av.open(str(tmp_path/'edited.mp4')) as film:
-            rate = film.streams.video[0].average_rate
-            frames = [f.to_ndarray(format='rgb24') for f in film.decode(video=0)]
-        assert rate == 25 and len(frames) == 40 and frames[0].shape == (96, 128, 3)
-        page.set_viewport_size({'width': 390, 'height': 1500})
-        page.wait_for_timeout(300)
-        shot(page, 'narrow')
-        assert page.evaluate('document.documentElement.scrollWidth') <= 390
-        no_traceback(page, log)
 
 def test_lab(page, tmp_path, shot):
     shutil.copy(root/'nbs'/'app.ipynb', tmp_path)
