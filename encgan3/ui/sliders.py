@@ -21,7 +21,8 @@ from torch import Tensor, cat
 from ..clips import FRAMES
 from ..data.crop import FIXED
 from ..editing.footage import MOST_HANDED, VIDEOS, Footage, handed
-from ..editing.items import Item, Scene, drawn, edited, item_of, received, scene, starts_of
+from ..editing.items import (Item, Scene, drawn, edited, item_of, received, scene, scene_of,
+                                   starts_of)
 from ..editing.latents import Directions, Edit, change
 from ..errors import InputError
 from ..generator import TIME, join_codes
@@ -737,6 +738,15 @@ class Player(Play):
             self.say('')
             self.put(made)
             then()
+
+    def learned(self, model: EncGAN3):
+        "The model on the stage was taught more: it joins the choices, with the same clips."
+        old = self.shelf.scene
+        name = f'{old.name.partition(", taught")[0]}, taught {len(self.shelves)}'
+        made = scene_of(name, model, cat([item.clip for item in old.items]),
+                        [item.name for item in old.items], about=f'{old.about} Taught further on this page.')
+        self.wanted = name
+        self.put(made)
 
 # %% ../../nbs/23_sliders.ipynb #c3b465d3
 def explorer(scene: Scene, models: list[str] = (), parts: dict | None = None, wait: float | None = .02):
