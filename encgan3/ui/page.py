@@ -73,7 +73,7 @@ body[data-voila]{background:#121212}}
 .encgan3 .play :is(.stage,.col,.left,.widget-box){overflow:visible}
 .encgan3 .stage{display:grid;grid-template-columns:repeat(3,minmax(0,256px));gap:8px;align-items:start}
 .encgan3 .stage{position:sticky;top:0;z-index:2;padding-bottom:6px;background:var(--jp-layout-color0,#fff)}
-.encgan3 .tabs,.encgan3 .tabs>*{overflow:visible!important;width:100%}
+.encgan3 .tabs,.encgan3 .play,.encgan3 .tabs :has(.play){overflow:visible!important;contain:none!important}
 .encgan3 .below>:first-child{flex:0 0 45%}
 .encgan3 .board{max-width:100%}
 @container (max-width:760px){.encgan3 .play{display:flex;flex-flow:row wrap}
