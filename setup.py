@@ -17,6 +17,6 @@ setuptools.setup(
     package_data={lib: ['weights/*/*', 'ui/*.js']},
     python_requires='>='+cfg['min_python'],
     install_requires=shlex.split(cfg['requirements']),
-    extras_require={'dev': shlex.split(cfg['dev_requirements'])},
+    extras_require={name: shlex.split(cfg[f'{name}_requirements']) for name in ('dev', 'face')},
     entry_points={'nbdev': [f'{lib}={lib}._modidx:d'], 'console_scripts': [f'{lib}={lib}.cli:main']},
 )

@@ -38,7 +38,7 @@ def test_title_and_sentence(path):
 def test_clean(path):
     "What nbdev_clean would do has been done."
     page = read(path)
-    assert (page['nbformat'] == 4 and set(page['metadata']) <= {'kernelspec'}
+    assert (page['nbformat'] == 4 and set(page['metadata']) <= {'kernelspec', 'title'}
             and set(page['metadata']['kernelspec']) == {'display_name', 'language', 'name'})
     ids = [c['id'] for c in page['cells']]
     assert len(ids) == len(set(ids)), f'{path.name}: cell ids repeat'

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['STARTER', 'film_at', 'films_in', 'beside', 'edited_squares', 'the_two', 'edit_of', 'edited_film', 'how_well', 'known',
-           'told', 'learn']
+           'told', 'store_of', 'learn']
 
 # %% ../../nbs/26_own_videos.ipynb #45e9329d
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 import torch
@@ -73,19 +74,20 @@ def beside(made: np.ndarray, *films: Footage, side: int = 128) -> np.ndarray:
 
 # %% ../../nbs/26_own_videos.ipynb #4d3046c9
 def edited_squares(model: EncGAN3, footage: Footage, other: Item | None = None, edit: Edit = Edit(content=1),
-                   known: Directions = NOWHERE, stride: int | None = None, blend: bool = True) -> np.ndarray:
+                   known: Directions = NOWHERE, stride: int | None = None, blend: bool = True,
+                   watch: Callable | None = None) -> np.ndarray:
     """A whole video, edited by its codes.
 
     model, footage, other: what to edit with; None: nothing, so that Edit() is the reconstruction
     edit: see 22_latents; frames=None
     known: what edit.zx and edit.zv step along
-    stride, blend: see through
+    stride, blend, watch: see through
     returns: uint8 (T, size, size, 3)
     """
     def process(clips):
         mine = codes_of(model, clips)
         return model.decode(*change(mine, other.codes if other else mine, edit, known)).cpu()
-    return through(footage, process, model.knobs.size, stride, blend)
+    return through(footage, process, model.knobs.size, stride, blend, watch)
 
 def the_two(video: str | Path, content: str | Path | None = None, motion: str | Path | None = None,
             crop: Box | str | None = FIXED) -> tuple[Footage, Footage | None]:
@@ -144,6 +146,22 @@ def told(name: str, scores: dict) -> str:
             f'{scores["still"]} dB' + (': the model does not know such films' if not known(scores) else ''))
 
 # %% ../../nbs/26_own_videos.ipynb #aea3af06
+def store_of(films: list[Footage], folder: str | Path, size: int) -> ClipStore:
+    """The squares of films as clips to train on; InputError if there is no film, or one too short for a clip.
+
+    folder: for the squares, and for the clip store in its `store`
+    size: of a frame, pixels
+    """
+    if not films:
+        raise InputError('no films to learn: give at least one, and better ten')
+    folder = Path(folder)
+    stride = min(plan_of(len(f.frames), f.fps, None, f.name).stride for f in films)
+    for i, f in enumerate(films):
+        write_video(folder/'squares'/f'{i:04} {Path(f.name).stem}.mkv', cut_out(f.frames, f.boxes, size),
+                    f.fps)
+    prepare('folder', folder/'squares', folder/'store', size, stride, crop='whole', workers=0, progress=False)
+    return ClipStore(folder/'store', None)
+
 def learn(films: list[Footage], folder: str | Path, start: str | Path = 'weizmann-s-tiny',
           steps: int | None = None, minutes: float = float('inf'), batch: int = 8, seed: int = 0,
           quiet: bool = False, **changes) -> EncGAN3:
@@ -154,15 +172,7 @@ def learn(films: list[Footage], folder: str | Path, start: str | Path = 'weizman
     steps, minutes: what ends it; None: only the time
     batch, seed, quiet, changes: of the model's settings, such as lr=3e-4
     """
-    if not films:
-        raise InputError('no films to learn: give at least one, and better ten')
-    model, folder = EncGAN3.from_pretrained(start, **changes), Path(folder)
-    size = model.knobs.size
-    stride = min(plan_of(len(f.frames), f.fps, None, f.name).stride for f in films)
-    for i, f in enumerate(films):
-        write_video(folder/'squares'/f'{i:04} {Path(f.name).stem}.mkv', cut_out(f.frames, f.boxes, size),
-                    f.fps)
-    prepare('folder', folder/'squares', folder/'store', size, stride, crop='whole', workers=0, progress=False)
-    train(model, ClipStore(folder/'store', None), folder/'run', steps, batch, seed, minutes=minutes,
-          same=('subject',), quiet=quiet)
+    model = EncGAN3.from_pretrained(start, **changes)
+    train(model, store_of(films, folder, model.knobs.size), Path(folder)/'run', steps, batch, seed,
+          minutes=minutes, same=('subject',), quiet=quiet)
     return model

@@ -32,8 +32,9 @@ const STYLE = `
 .films-cell.films-head{border-color:var(--films-line,color-mix(in srgb,currentColor 30%,transparent))}
 .films-cell.films-waits .films-film{opacity:.35}
 .films-name{display:block;font-size:11px;line-height:1.25;overflow-wrap:anywhere;padding-top:2px}
+.films-copy{padding:0 10px}
 .films-player{display:flex;flex-wrap:wrap;gap:4px 8px;align-items:center}
-.films-player button,.films-player select{font:inherit;color:inherit;background:none;min-height:28px;
+.films-player button,.films-player select,.films-copy{font:inherit;color:inherit;background:none;min-height:28px;
  min-width:32px;border:1px solid var(--films-line,color-mix(in srgb,currentColor 40%,transparent));
  border-radius:4px;cursor:pointer}
 .films-player option{color:#111;background:#fff}
@@ -136,14 +137,15 @@ export class Film {
         this.element = made('div', 'films-film')
         this.canvas = made('canvas', '', {role: 'img'})
         this.canvas.width = this.canvas.height = 1
+        this.canvas.film = this
         this.element.append(this.canvas)
         this.label = label
         this.length = 0
-        this.shown = 0 // how many times other frames were shown
     }
     set label(words) { this.canvas.setAttribute('aria-label', words) }
     get label() { return this.canvas.getAttribute('aria-label') }
-    /* film: null: nothing to see. Error unless bytes and shape fit. */
+    get bytes() { return this._bytes }
+    /* film: null: nothing to see. Error unless bytes and shape fit. The canvas tells of it: 'shown'. */
     show(film) {
         if (!film || !film.shape || !film.shape[0]) {
             this._frames = []
@@ -163,7 +165,6 @@ export class Film {
         this._shape = [frames, height, width, channels]
         this._frames = Array(frames)
         this.length = frames
-        this.shown += 1
         if (this.canvas.width !== width || this.canvas.height !== height) {
             this.canvas.width = width
             this.canvas.height = height
@@ -171,6 +172,7 @@ export class Film {
         }
         this.clock.measure(this)
         this.draw()
+        this.canvas.dispatchEvent(new Event('shown'))
     }
     draw() {
         if (!this.length) return
@@ -319,6 +321,7 @@ export class Board {
             this._rove([row, column])
             this._tell('pick', {row, column})
         })
+        element.addEventListener('focus', () => this._rove([row, column]))
         draggable(element, () => ({board: this.name, row, column}))
         droppable(element, from => this._tell('move', {from, to: {row, column}}))
         element.addEventListener('dragend', e => {
@@ -399,4 +402,96 @@ export class Player {
         }
         change()
     }
+}
+
+/* The same as a widget of anywidget: `kind` is one of these, `clock` a name. What happens goes to the kernel
+   as {event, ...}: 'ready', 'pick', 'move', 'remove', 'drop', 'file', 'address'. */
+const tell = (model, event, detail, buffers) => model.send({event, ...detail}, undefined, buffers)
+
+/* Files that somebody dropped; one that is too large is named, and stays. */
+async function hand(model, files) {
+    for (const file of files) {
+        const fits = file.size <= model.get('most')
+        tell(model, 'file', {name: file.name, size: file.size}, fits ? [await file.arrayBuffer()] : [])
+    }
+}
+
+function film(model, clock) {
+    const view = new Film(clock)
+    const show = () => {
+        view.label = model.get('words')
+        view.show(model.get('film'))
+    }
+    model.on('change:film', show)
+    model.on('change:words', () => view.label = model.get('words'))
+    draggable(view.element, () => ({film: model.get('name')}))
+    droppable(view.element, from => from.files ? hand(model, from.files) : tell(model, 'drop', {from}))
+    show()
+    return view
+}
+
+function board(model, clock) {
+    const view = new Board(clock, {label: model.get('words'), corner: model.get('corner'), name: model.get('name')})
+    const show = () => {
+        if (model.get('heads').rows) view.show({...model.get('heads'), picked: model.get('picked')})
+    }
+    model.on('change:heads', show)
+    model.on('change:picked', () => view.pick(model.get('picked')))
+    model.on('msg:custom', ({row, column, shape}, [data]) => view.cell(row, column, shape && {data, shape}))
+    for (const event of ['pick', 'move', 'remove'])
+        view.element.addEventListener(event, e => {
+            const files = e.detail.from?.files
+            if (files) hand(model, files)
+            else tell(model, event, e.detail)
+        })
+    show()
+    tell(model, 'ready')
+    return view
+}
+
+/* The state of the page as part of its address, where the page has one of its own (Voila), and a button that
+   copies it. The token that opens the page is not copied. Sliders get the names that stand beside them. */
+function page(model) {
+    const own = document.body.dataset.voila !== undefined
+    const button = made('button', 'films-copy', {type: 'button'})
+    const words = own ? 'copy link' : 'copy state'
+    button.textContent = words
+    const write = () => {
+        if (own && model.get('state')) history.replaceState(null, '', '#' + model.get('state'))
+    }
+    model.on('change:state', write)
+    button.addEventListener('click', async () => {
+        const url = new URL(location)
+        url.searchParams.delete('token')
+        try {
+            await navigator.clipboard.writeText(own ? url.href : model.get('state'))
+            button.textContent = 'copied'
+        } catch {
+            button.textContent = 'copy it from the line'
+        }
+        setTimeout(() => button.textContent = words, 1500)
+    })
+    const given = own ? decodeURIComponent(location.hash.slice(1)) : ''
+    if (given) tell(model, 'address', {state: given})
+    else write()
+    const named = () => document.querySelectorAll('.encgan3 .noUi-handle').forEach(handle => {
+        const words = handle.closest('.widget-inline-hbox, .widget-slider')?.querySelector('.widget-label')?.textContent
+        if (words && handle.getAttribute('aria-label') !== words) handle.setAttribute('aria-label', words)
+    })
+    const watch = new MutationObserver(named)
+    watch.observe(document.body, {childList: true, subtree: true, characterData: true})
+    named()
+    return {element: button, remove: () => {
+        watch.disconnect()
+        button.remove()
+    }}
+}
+
+export default {
+    render({model, el}) {
+        const kinds = {film, board, page, player: (_, clock) => new Player(clock)}
+        const part = kinds[model.get('kind')](model, Clock.named(model.get('clock')))
+        el.append(part.element)
+        return () => part.remove()
+    },
 }
