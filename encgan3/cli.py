@@ -414,15 +414,17 @@ def edit(words: list[str] = typer.Argument(metavar='[MODEL] VIDEO',
     for file in filter(None, (Path(video), content, motion)):
         if not file.exists():
             raise InputError(f'{file}: no such file')
-    from encgan3.data.crop import FIXED
-    from encgan3.editing.footage import write_film
-    from encgan3.editing.own import STARTER, beside, edit_of, the_two
+    from encgan3.data.crop import FIXED, cut_out
+    from encgan3.editing.footage import beside, write_film
+    from encgan3.editing.own import STARTER, edit_of, the_two
     from encgan3.model import EncGAN3
     net = EncGAN3.from_pretrained(model[0] if model else STARTER)
     how, who = the_two(video, content, motion, crop or FIXED)
     films = [who, how] if who else [how]
     made = edit_of(net, how, who, stride)
-    write_film(out, beside(made, *films) if with_originals else made, how.fps)
+    if with_originals:
+        made = beside(*(cut_out(f.frames, f.boxes, 128) for f in films), made, height=128)
+    write_film(out, made, how.fps)
     say_how_well(net, films, [str(file) for file in (video, content, motion) if file])
     typer.echo(f'{out}: {len(made)} frames')
 

@@ -271,7 +271,6 @@ OTHERS = [
     # 26_own_videos
     ('edit takes content for motion', '26_own_videos', 'who, how = content or video, motion or video', 'who, how = motion or video, content or video'),
     ('edit ignores its other videos', '26_own_videos', 'if who is None: return edited_squares(model, how', 'if True: return edited_squares(model, how'),
-    ('a short film stands still beside a long one', '26_own_videos', "mode='wrap'", "mode='clip'"),
     ('a broken film ends the list', '26_own_videos', 'except InputError as e: wrong.append(str(e))', 'except KeyError as e: wrong.append(str(e))'),
     ('what is worse than standing still is known', '26_own_videos', "return scores['PSNR'] > scores['still']", 'return True'),
     ('stride of an edit ignored', '26_own_videos', 'edit=Edit(), stride=stride)', 'edit=Edit())'),
@@ -746,7 +745,7 @@ OTHERS = [
     ('names of other modules', '93_package', "'prepare': 'datasets'", "'prepare': 'data.store'"),
     ('any name is there', '93_package', 'if name not in _PLACES:', 'if False:'),
     ('a store is replaced unasked', '91_cli', "if (old['dataset'], old['size']) != (dataset, size):", 'if False:'),
-    ('originals not beside the result', '91_cli', 'beside(made, *films) if with_originals else made', 'made'),
+    ('originals not beside the result', '91_cli', 'if with_originals: made =', 'if False: made ='),
     ('a model that knows nothing is praised', '91_cli', 'if not all(map(known, scores.values())):', 'if False:'),
     ('taught nothing', '91_cli', 'learn(mine, out, start or STARTER, minutes=minutes, batch=batch)', 'net'),
     ('samples alike', '91_cli', 'step_generator(seed, i)) for i', 'step_generator(seed, 0)) for i'),

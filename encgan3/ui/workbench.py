@@ -27,7 +27,7 @@ from ..editing.footage import (FACE, MOST_HANDED, PICTURES, RATE, VIDEOS, Box, F
                                      boxes_of, enlarged, handed, part_of, pasted, plan_of, write_film)
 from ..editing.items import Item, item_of
 from ..editing.latents import Edit
-from ..editing.own import edited_squares, how_well
+from ..editing.own import edited_squares, how_well, known
 from ..editing.teaching import Teacher, lesson
 from ..errors import InputError
 from ..model import EncGAN3
@@ -87,16 +87,16 @@ def glimpse(footage: Footage, windows: int = 3) -> Footage:
     first = (len(footage.frames) - length)//2
     return part_of(footage, first, first + length)
 
-def verdict(known: dict) -> str:
+def verdict(scores: dict) -> str:
     """What a model makes of a film, in words.
 
-    known: of how_well
+    scores: of how_well
     """
-    figures = (f'The model rebuilds your square with {known["PSNR"]} dB; its first frames, standing still, '
-               f'have {known["still"]} dB. ')
-    if known['still'] == math.inf:
+    figures = (f'The model rebuilds your square with {scores["PSNR"]} dB; its first frames, standing still, '
+               f'have {scores["still"]} dB. ')
+    if scores['still'] == math.inf:
         return 'For a while nothing moves in your square: move it, or trim the film.'
-    return figures + ('It knows such films.' if known['PSNR'] > known['still'] else
+    return figures + ('It knows such films.' if known(scores) else
                       'It doesn\'t know such films, and would show somebody else: teach it yours, below.')
 
 # %% ../../nbs/88_workbench.ipynb #b88a0004
