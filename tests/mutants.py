@@ -247,7 +247,6 @@ OTHERS = [
     ('glimpse of other moments', '23_sliders', 'x.v[:, :, at])', 'x.v[:, :, [t//2 for t in at]])'),
     ('rows and columns of the board exchanged', '23_sliders', 'self.only(a=shelf.rows[row], b=shelf.columns[column], motion=1)', 'self.only(a=shelf.columns[column], b=shelf.rows[row], motion=1)'),
     ('a state counts that is half wrong', '23_sliders', 'if not np.isfinite(found[k]): raise ValueError', 'if not np.isfinite(found[k]): found[k] = 0', "except (KeyError, IndexError, TypeError, ValueError): raise InputError('this state", "except (KeyError, IndexError): raise InputError('this state"),
-    ('one film of a slow model for ever', '23_sliders', 'self.paused()\n', 'pass\n'),
     ('another model forgets own films', '23_sliders', 'shelf.items.append(item_of(scene.model, films[film]))', 'shelf.items.append(shelf.items[0])'),
     # 24_hires
     ('encoders grow too', '24_hires', "{'encoder_size': old.encoder_size or old.size} | changes", 'changes'),

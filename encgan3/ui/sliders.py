@@ -624,6 +624,15 @@ class Shelving(Linking):
             for follow in self.followers:
                 follow(scene)
 
+    def learned(self, model: EncGAN3):
+        "The model on the stage was taught more: it joins the choices, with the same clips."
+        old = self.shelf.scene
+        name = f'{old.name.partition(", taught")[0]}, taught {len(self.shelves)}'
+        made = scene_of(name, model, cat([item.clip for item in old.items]),
+                        [item.name for item in old.items], about=f'{old.about} Taught further on this page.')
+        self.wanted = name
+        self.put(made)
+
 # %% ../../nbs/23_sliders.ipynb #aa230016
 class Play(Shelving):
     "A desk that hears what is pressed, dropped and loaded."
@@ -738,15 +747,6 @@ class Player(Play):
             self.say('')
             self.put(made)
             then()
-
-    def learned(self, model: EncGAN3):
-        "The model on the stage was taught more: it joins the choices, with the same clips."
-        old = self.shelf.scene
-        name = f'{old.name.partition(", taught")[0]}, taught {len(self.shelves)}'
-        made = scene_of(name, model, cat([item.clip for item in old.items]),
-                        [item.name for item in old.items], about=f'{old.about} Taught further on this page.')
-        self.wanted = name
-        self.put(made)
 
 # %% ../../nbs/23_sliders.ipynb #c3b465d3
 def explorer(scene: Scene, models: list[str] = (), parts: dict | None = None, wait: float | None = .02):
