@@ -14,6 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..datasets import film_pairs
+from ..editing.items import DOUBT, LEAST
 from ..editing.latents import codes_of, directions_of
 from ..engine.files import new_folder
 from ..engine.weights import SHIPPED
@@ -49,7 +50,7 @@ def about(model: EncGAN3, record: dict, clips: Tensor, facts: list[dict], shown:
     drawn = (record.get('shown') or record['store'])['stand_in']
     return dict(size=model.knobs.size, content=model.G.content, motion=model.G.motion,
                 provenance=provenance(record),
-                trained='drawn people' if drawn else 'recordings of few people',
+                trained='drawn people' if drawn else 'recordings of few people', least=LEAST, doubt=DOUBT,
                 directions={'zx': known.zx.tolist(), 'zv': known.zv.tolist()}, labels=known.labels,
                 items=[dict(name=f"{facts[i]['subject']} {facts[i]['action']}", zx=zx[i].tolist(),
                             zv=zv[i].flatten().tolist()) for i in shown])

@@ -25,9 +25,9 @@ from ..clips import FRAMES, to_frames
 from ..data.crop import cut_out
 from ..editing.footage import (FACE, MOST_HANDED, PICTURES, RATE, VIDEOS, Box, Footage, beside,
                                      boxes_of, enlarged, handed, part_of, pasted, plan_of, write_film)
-from ..editing.items import Item, item_of
+from ..editing.items import Item, item_of, knows
 from ..editing.latents import Edit
-from ..editing.own import edited_squares, how_well, known
+from ..editing.own import edited_squares, how_well
 from ..editing.teaching import Teacher, lesson
 from ..errors import InputError
 from ..model import EncGAN3
@@ -96,7 +96,7 @@ def verdict(scores: dict) -> str:
                f'have {scores["still"]} dB. ')
     if scores['still'] == math.inf:
         return 'For a while nothing moves in your square: move it, or trim the film.'
-    return figures + ('It knows such films.' if known(scores) else
+    return figures + ('It knows such films.' if knows(scores['PSNR'], scores['still']) else
                       'It doesn\'t know such films, and would show somebody else: teach it yours, below.')
 
 # %% ../../nbs/88_workbench.ipynb #b88a0004

@@ -8,7 +8,6 @@ import {slider} from './slider.js'
 
 const $ = id => document.getElementById(id)
 const MOST_ITEMS = 8
-const KNOWN = 2 // dB above the first frame, standing still, that a film has which the model knows
 
 const clock = new Clock({fps: 8})
 let model, about // of the chosen model: about.json
@@ -121,9 +120,10 @@ const showPair = side => telling(async () => {
     known()
 })()
 
-/* One plain sentence, if the model rebuilds a clip hardly better than its first frame would. */
+/* One plain sentence, if the model does not know a clip: see `knows` of encgan3.editing.items. */
 function known() {
-    const strange = [chosen('a'), chosen('b')].find(item => !item.lot && item.psnr < item.still + KNOWN)
+    const strange = [chosen('a'), chosen('b')].find(item => !item.lot
+        && item.psnr < Math.max(about.least, item.still - about.doubt))
     say('known', strange ? `The model doesn't know films like ${strange.name}: it was trained on `
         + `${about.trained}, and makes of others what it knows. `
         + 'Training it on this film is the cure, and needs Python.' : '')
