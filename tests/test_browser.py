@@ -301,7 +301,7 @@ def board(page, shot):
     assert at_rest(page)['edited'] == on_board and cell(page, 2, 3).get_attribute('aria-selected') == 'true'
     page.keyboard.press('ArrowLeft')
     page.keyboard.press('Enter')
-    page.wait_for_function('() => document.querySelectorAll("[aria-selected=true]").length == 1')
+    page.wait_for_function('() => document.querySelectorAll(".films-board [aria-selected=true]").length == 1')
     assert page.locator('.films-cell:focus').count() == 1
     changed(page, {'edited': on_board})
     shot(page, 'board')

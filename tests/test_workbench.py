@@ -6,7 +6,7 @@ from base64 import b64decode
 
 import psutil
 
-from test_browser import BYTES, CUT_OFF, alone, browser, no_traceback, own_video, page, shot, slider
+from test_browser import BYTES, CUT_OFF, PATIENCE, alone, browser, no_traceback, own_video, page, shot, slider
 
 SHARED = browser, page, shot # fixtures, found by their names
 BENCH = """from encgan3.ui.workbench import workbench
@@ -50,25 +50,30 @@ def drawn(page):
     box = page.locator('.boxed').first.bounding_box()
     read = lambda: [int(slider(page, name).get_attribute('aria-valuenow').split('.')[0])
                     for name in ('left', 'top', 'side')]
+    def another(before):
+        "Where the sliders are, when they have moved and rest."
+        end = time.monotonic() + PATIENCE/1000
+        while (now := read()) == before or page.wait_for_timeout(700) or now != read():
+            assert time.monotonic() < end, f'the sliders stay at {now}'
+        return now
     def drag(x, y, to_x, to_y):
-        scale = box['width']/128
+        scale, before = box['width']/128, read()
         page.mouse.move(box['x'] + scale*x, box['y'] + scale*y)
         page.mouse.down()
         page.mouse.move(box['x'] + scale*(x + to_x)/2, box['y'] + scale*(y + to_y)/2)
         page.mouse.move(box['x'] + scale*to_x, box['y'] + scale*to_y)
         page.mouse.up()
-        page.wait_for_timeout(700)
-        return read()
+        return another(before)
     page.locator('.boxed').first.scroll_into_view_if_needed()
     box = page.locator('.boxed').first.bounding_box()
     one = drag(10, 10, 80, 70)
     two = drag(30, 30, 40, 35)
     slider(page, 'left').focus()
     page.keyboard.press('ArrowRight')
-    page.wait_for_timeout(700)
+    three = another(two)
     assert abs(one[0] - 10) < 3 and abs(one[1] - 10) < 3 and abs(one[2] - 70) < 3, one
     assert abs(two[0] - one[0] - 10) < 3 and abs(two[1] - one[1] - 5) < 3 and two[2] == one[2], (one, two)
-    assert read()[0] == two[0] + 1 and page.get_by_text('drawn by hand').first.evaluate('x => x.selected')
+    assert three[0] == two[0] + 1 and page.get_by_text('drawn by hand').first.evaluate('x => x.selected')
 
 def moved_like_her(page, tmp_path, shot):
     "As long and as wide as the film that lends the motion; what is played is a film that is saved."
