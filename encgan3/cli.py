@@ -377,13 +377,13 @@ def sample(model: str = typer.Argument(help='see below'),
     from encgan3.show import save
     from encgan3.training import step_generator
     net = load_model(model)
-    numbers = tqdm(range(n), 'sample', leave=False, delay=1)
-    clips = (net.sample(1, frames, step_generator(seed, i)) for i in numbers)
-    if out.suffix:
-        save(cat([*clips]), out)
-    else: # one after the other, so that any number fits in memory
-        for i, clip in enumerate(clips):
-            save(clip, out/f'{i:04}.gif')
+    with tqdm(range(n), 'sample', leave=False, delay=1) as numbers: # no bar appears after a failure
+        clips = (net.sample(1, frames, step_generator(seed, i)) for i in numbers)
+        if out.suffix:
+            save(cat([*clips]), out)
+        else: # one after the other, so that any number fits in memory
+            for i, clip in enumerate(clips):
+                save(clip, out/f'{i:04}.gif')
     typer.echo(f'{out}: {n} clips of {frames} frames')
 
 # %% ../nbs/91_cli.ipynb #7db21a56

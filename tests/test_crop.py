@@ -71,7 +71,8 @@ def test_genuine_prepare(tmp_path):
         store = prepare(name, real_data(f'{name}-avi'), tmp_path/name, size=32, workers=0, progress=False)
         assert (len(store.videos) == 2 and store.index['crop'] == 'mover:zoom'
                 and store.index['motionless'] == 0)
-        assert not store.record()['stand_in'] and not store.index['quarantine']
+        assert not store.record()['stand_in']
+        assert [q['file'] for q in store.index['quarantine']] == ([SEQUENCES] if name == 'kth' else [])
 
 def test_genuine_lawn_is_empty(tmp_path):
     """Genuine noise is no motion: a lawn without the person, sewn together from both sides of the film, has
@@ -109,16 +110,17 @@ def test_person_leaves(tmp_path, listed):
     else:
         assert (first['range'][0] == 1 and 60 <= first['range'][1] <= 63
                 and 77 <= store.index['motionless'] <= 80)
-        assert [(q['file'][:19], q['kept'])
-                for q in store.index['quarantine']] == [('person01_jogging_d1', True)]
-        assert f'{store.index["motionless"]} windows' in store.index['quarantine'][0]['reason']
+        assert [(q['file'][:19], q['kept']) for q in store.index['quarantine']] == [
+            (SEQUENCES, True), ('person01_jogging_d1', True)]
+        assert f'{store.index["motionless"]} windows' in store.index['quarantine'][1]['reason']
 
 def test_nobody_ever_comes(tmp_path):
     write_video(tmp_path/'in'/'person01_jogging_d1_uncomp.mkv', away()[70:])
     write_video(tmp_path/'in'/'person02_jogging_d1_uncomp.mkv', away())
     store = prepare('kth', tmp_path/'in', tmp_path/'store', size=16, workers=0, progress=False)
     assert [v['factors']['subject'] for v in store.videos] == ['person02'] and store.index['motionless'] > 100
-    assert [q['kept'] for q in store.index['quarantine']] == [False, True]
+    assert [(q['file'][:8], q['kept']) for q in store.index['quarantine']] == [
+        (SEQUENCES[:8], True), ('person01', False), ('person02', True)]
 
 def test_passes_against_the_list(tmp_path):
     "Walks of the stand-in, whose list is known: each listed pass lies in a range that was found."

@@ -160,8 +160,8 @@ def test_a_training_that_is_stopped_says_so_and_goes_on(home):
     process.terminate()
     said, _ = process.communicate(timeout=120)
     made = json.loads((checkpoints(home/'run')[-1]/'state.json').read_text())['step']
-    assert process.returncode == 128 + signal.SIGTERM and said.endswith(f'{made} steps\n')
-    assert called(home, *words, made + 1).endswith(f'{made + 1} steps\n')
+    assert process.returncode == 128 + signal.SIGTERM and f'/run: {made} steps\n' in said
+    assert f'/run: {made + 1} steps\n' in called(home, *words, made + 1)
 
 def test_a_listing_beside_a_worker_disturbs_nobody(home):
     "Whoever looks takes the lock for a moment; whoever works waits for it, and does not skip the run."
