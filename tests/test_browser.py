@@ -522,11 +522,14 @@ def test_lab(page, tmp_path, shot):
 
 # who may look, for how long, and what leaves the machine
 
-def kernels(log):
-    "Processes of pages that are open, by the server that has them."
-    found = [p for p in psutil.process_iter(['cmdline'])
-             if 'ipykernel_launcher' in ' '.join(p.info['cmdline'] or ())]
+def processes(word, log):
+    "Those with a word in their command line that a server started, directly or not."
+    found = [p for p in psutil.process_iter(['cmdline']) if word in ' '.join(p.info['cmdline'] or ())]
     return [p for p in found if str(log.parent) in ' '.join(p.environ().values())]
+
+def kernels(log):
+    "Processes of pages that are open."
+    return processes('ipykernel_launcher', log)
 
 BUTTONS = """import time, ipywidgets as w
 said = w.Label('nothing yet')

@@ -4,9 +4,8 @@ It shares the browser, and its rules, with test_browser.py."""
 import re, time
 from base64 import b64decode
 
-import psutil
-
-from test_browser import BYTES, CUT_OFF, PATIENCE, alone, browser, no_traceback, own_video, page, shot, slider
+from test_browser import (BYTES, CUT_OFF, PATIENCE, alone, browser, no_traceback, own_video, page, processes,
+                          shot, slider)
 
 SHARED = browser, page, shot # fixtures, found by their names
 BENCH = """from encgan3.ui.workbench import workbench
@@ -143,10 +142,8 @@ def test_workbench(page, tmp_path, shot):
         no_traceback(page, log)
 
 def learning(log):
-    "Processes that learn, by the server that has their page."
-    found = [p for p in psutil.process_iter(['cmdline'])
-             if 'multiprocessing.spawn' in ' '.join(p.info['cmdline'] or ())]
-    return [p for p in found if str(log.parent) in ' '.join(p.environ().values())]
+    "Processes that learn."
+    return processes('multiprocessing.spawn', log)
 
 def test_a_training_ends_with_its_page(browser, tmp_path):
     "Two pages teach at once, each its own model; one is closed meanwhile, and the other goes on."
