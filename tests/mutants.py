@@ -629,7 +629,8 @@ OTHERS = [
     ('unknown precision passes', '74_precision', 'if asked not in PRECISIONS: raise', 'if False: raise'),
     ('weights drawn for the measurement', '74_precision', 'torch.full((64, 64, 4, 4), .01, device=device, requires_grad=True)', 'torch.randn(64, 64, 4, 4, device=device, requires_grad=True)'),
     # 75_stopping
-    ('SIGTERM unheard', '75_stopping', '        self.came = number\n', ''),
+    ('SIGTERM unheard', '75_stopping', 'self.came = number', 'pass'),
+    ('the second signal is only heard', '75_stopping', 'signal.raise_signal(number)\n        else', 'pass\n        else'),
     ('a signal is heard for ever', '75_stopping', 'heard.came = 0 heard.listen()', 'heard.listen()'),
     ('what is inside does not hear', '75_stopping', 'if heard.depth == 0: heard.came', 'if True: heard.came'),
     ('two trainings in one folder', '75_stopping', 'if not mine: raise', 'if False: raise'),

@@ -574,8 +574,8 @@ def test_nothing_leaves_the_machine(browser, tmp_path):
     context.close()
 
 def test_pages_end_and_do_not_wait_for_one_another(browser, tmp_path):
-    """Each page has a kernel of its own: a long computation in one doesn't stop the other. A page that is
-    closed takes its kernel with it, and one that vanishes leaves it for the time in voila.json at most.
+    """Each page has a kernel of its own: a long computation in one doesn't stop the other. A page that
+    is closed or vanishes leaves its kernel for the time in voila.json at most.
     """
     soon = '--MappingKernelManager.cull_idle_timeout=3', '--MappingKernelManager.cull_interval=1'
     with alone(tmp_path, BUTTONS, *soon) as (address, log):

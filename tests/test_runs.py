@@ -10,11 +10,14 @@ import psutil
 import pytest
 
 import two_workers
+from children import Fork
 from encgan3.campaign.runs import Run, listing, read_records, training_lock
 from encgan3.campaign.workers import reproduce
 from encgan3.datasets import prepare
 from encgan3.engine.checkpoints import checkpoints
 from encgan3.engine.files import MACHINE, is_held
+from encgan3.engine.processes import unheard
+from encgan3.engine.stopping import stop_asked
 from encgan3.evaluation import measure
 from encgan3.evaluation.protocols import PROTOCOLS
 from encgan3.standins.figures import weizmann_takes
@@ -162,6 +165,16 @@ def test_a_training_that_is_stopped_says_so_and_goes_on(home):
     made = json.loads((checkpoints(home/'run')[-1]/'state.json').read_text())['step']
     assert process.returncode == 128 + signal.SIGTERM and f'/run: {made} steps\n' in said
     assert f'/run: {made + 1} steps\n' in called(home, *words, made + 1)
+
+def test_of_two_signals_in_one_moment_the_second_ends_a_run():
+    "Python drops the second where the first one's handler has given it back already."
+    def work():
+        with stop_asked(), unheard():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                os.kill(os.getpid(), number)
+        time.sleep(5)
+    ended = Fork(work)
+    assert ended.wait() == -signal.SIGTERM and b'Traceback' not in ended.said
 
 def test_a_listing_beside_a_worker_disturbs_nobody(home):
     "Whoever looks takes the lock for a moment; whoever works waits for it, and does not skip the run."

@@ -146,7 +146,8 @@ def learning(log):
     return processes('multiprocessing.spawn', log)
 
 def test_a_training_ends_with_its_page(browser, tmp_path):
-    "Two pages teach at once, each its own model; one is closed meanwhile, and the other goes on."
+    """Two pages teach at once, each its own model; one is closed meanwhile, which ends its training before
+    the time in voila.json, and the other goes on."""
     own_video(tmp_path/'own.mp4')
     with alone(tmp_path, BENCH) as (address, log):
         pages = [browser.new_context().new_page() for _ in range(2)]

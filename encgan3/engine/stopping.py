@@ -29,8 +29,11 @@ class Signals:
                 self.before[n] = signal.signal(n, self.note)
 
     def note(self, number, frame):
-        self.came = number
-        self.give_back()
+        if self.came:
+            self.give_back()
+            signal.raise_signal(number)
+        else: # given back at once, Python would drop the second of two in one moment
+            self.came = number
 
     def give_back(self):
         while self.before:

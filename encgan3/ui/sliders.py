@@ -29,7 +29,7 @@ from ..losses import psnr
 from ..model import EncGAN3
 from ..show import labelled, mosaic, strip
 from ..streams import KEEP, Parts
-from .page import STYLE, files, frames_of, newest, said_of, screen, text, upload_limit
+from .page import STYLE, farewell, files, frames_of, newest, said_of, screen, text, upload_limit
 from .state import STATE, History, packed, state_of, state_text, unpacked
 
 # %% ../../nbs/23_sliders.ipynb #3c0b472c
@@ -216,7 +216,7 @@ def arranged(c: dict, out: dict, press: dict):
                     head('Length'), c['frames'], c['seed']],
                    layout=w.Layout(width='412px', max_width='100%'))
     play = w.HBox([left, right]).add_class('play')
-    return w.VBox([w.HTML(STYLE + upload_limit(MOST_HANDED)), play]).add_class('encgan3')
+    return w.VBox([w.HTML(STYLE + upload_limit(MOST_HANDED) + farewell()), play]).add_class('encgan3')
 
 # %% ../../nbs/23_sliders.ipynb #aa230009
 MOST_HEADS = 6 # rows or columns of the board

@@ -31,7 +31,7 @@ from ..editing.own import edited_squares, how_well
 from ..editing.teaching import Teacher, lesson
 from ..errors import InputError
 from ..model import EncGAN3
-from .page import STYLE, link, newest, said_of, text, upload_limit
+from .page import STYLE, farewell, link, newest, said_of, text, upload_limit
 
 # %% ../../nbs/88_workbench.ipynb #e236c693
 class Made(NamedTuple):
@@ -644,7 +644,7 @@ def laid_out(bench: Workbench):
     film = lambda part, *more: (part.c['file'], part.news, *more, part.look,
                                 *(part.c[k] for k in part.c if k != 'file'))
     return w.VBox([
-        w.HTML(STYLE + BENCH_STYLE + upload_limit(MOST_HANDED)),
+        w.HTML(STYLE + BENCH_STYLE + upload_limit(MOST_HANDED) + farewell()),
         row(column('Your video', *film(bench.mine), out['known']),
             column('The other', *film(bench.other, c['whose']))),
         row(column('Edit', c['what'], c['amount'], c['paste'], c['blend'],
