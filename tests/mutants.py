@@ -459,6 +459,13 @@ OTHERS = [
     ('works on what another works on', '56_workers', 'if not mine or run.name', 'if run.name'),
     ('a signal stops one run alone', '56_workers', 'if stop() or time', 'if time'),
     ('a continued run counts twice', '56_workers', 'max(0, run.steps - reached[run.training])', 'run.steps'),
+    # 57_claims
+    ('one seed for all seeds', '57_claims', 'if len(values) > 1:', 'if len(values) > 2:'),
+    ('clips of one run alone', '57_claims', 'math.hypot(*(', 'max(*('),
+    ('a claim of which one sum fails is open', '57_claims', 'FAILS if FAILS in verdicts else OPEN', 'OPEN'),
+    ('fog is compared', '57_claims', 'found.missing or found.fog or', 'found.missing or'),
+    ('shares must be small', '57_claims', '(found.value > total.bound) == total.above', 'found.value < total.bound'),
+    ('seeds are not paired', '57_claims', 'if all(row)', 'if any(row)'),
     # 60_video
     ('broken end of a file unnoticed', '60_video', 'if declared > found:', 'if False:', 'elif broken is not None or stop or damaged:', 'elif False:'),
     ('a GIF without its end', '60_video', "if mark == b';': return images", "if mark in (b';', b''): return images"),
