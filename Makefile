@@ -53,7 +53,7 @@ lab: install
 export: install
 	$(BIN)/nbdev_export
 	$(BIN)/nbdev_clean
-	$(BIN)/jupyter nbconvert --log-level WARN --to markdown --output-dir . --output README nbs/index.ipynb
+	$(BIN)/jupyter nbconvert --log-level WARN --to markdown --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_input_tags remove-input --output-dir . --output README nbs/index.ipynb
 	sed -i.bak -e 's#](\([0-9]\|images/\)#](nbs/\1#g' -e 's#](\.\./#](#g' README.md && rm README.md.bak
 
 lock: install
