@@ -28,8 +28,9 @@ def test_readme_is_the_index(tmp_path):
     index = root/'nbs'/'index.ipynb'
     if not index.exists():
         pytest.skip('nbs/index.ipynb is not there yet')
-    jupyter = [Path(sys.executable).with_name('jupyter'), 'nbconvert', '--to', 'markdown', '--output-dir',
-               tmp_path, '--output', 'README', index]
+    how = re.search(r'jupyter (nbconvert .*) --output-dir', (root/'Makefile').read_text())[1].split()
+    jupyter = [Path(sys.executable).with_name('jupyter'), *how, '--output-dir', tmp_path, '--output', 'README',
+               index]
     subprocess.run(jupyter, check=True, capture_output=True)
     assert [p.name for p in tmp_path.iterdir()] == ['README.md'], (
         'index.ipynb stores a picture: link to a file instead')
