@@ -29,8 +29,8 @@ def test_readme_is_the_index(tmp_path):
     if not index.exists():
         pytest.skip('nbs/index.ipynb is not there yet')
     how = re.search(r'jupyter (nbconvert .*) --output-dir', (root/'Makefile').read_text())[1].split()
-    jupyter = [Path(sys.executable).with_name('jupyter'), *how, '--output-dir', tmp_path, '--output', 'README',
-               index]
+    where = '--output-dir', tmp_path, '--output', 'README', index
+    jupyter = [Path(sys.executable).with_name('jupyter'), *how, *where]
     subprocess.run(jupyter, check=True, capture_output=True)
     assert [p.name for p in tmp_path.iterdir()] == ['README.md'], (
         'index.ipynb stores a picture: link to a file instead')
