@@ -83,6 +83,7 @@ body[data-voila]{background:#121212}}
 .encgan3 .made .films-film{max-width:55vh;margin:auto}.encgan3 .play .given{width:calc(50% - 4px)}
 .encgan3 .below{flex-direction:column}.encgan3 .board{--films-cell:74px}}
 .encgan3 .caption{line-height:1.35;overflow-wrap:anywhere}
+.encgan3 .widget-dropdown select{appearance:auto;background-image:none}
 .encgan3 .wrong{color:light-dark(#b00020,#ff8a80);font-weight:600}
 .encgan3 .doubt{color:light-dark(#8a4b00,#ffb74d)}
 .encgan3 .old{visibility:hidden}

@@ -177,7 +177,7 @@ def pressed() -> dict:
                           layout=auto),
         crop=w.Dropdown(options=[('follow what moves', FIXED), ('follow and zoom', 'mover'),
                                  ('centre', 'centre'), ('face', 'face'), ('whole frame', 'whole')],
-                        tooltip='what to cut out of your video', layout=w.Layout(width='150px')),
+                        tooltip='what to cut out of your video', layout=w.Layout(width='180px')),
         begin=w.IntSlider(description='film a: from frame', continuous_update=False,
                           layout=w.Layout(width='400px', max_width='calc(100% - 4px)', display='none'),
                           style=dict(description_width='160px')),
