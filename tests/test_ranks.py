@@ -72,29 +72,30 @@ def trained(folder, of, name, steps, store=Double(), odd=None, run='run', last={
         assert process.exitcode is not None, 'it waits for ever'
     return [json.loads(answer.read_text()) if answer.exists() else None for answer in answers]
 
+NO_FSA = 'EncGAN3, no F-SA, squared errors, changes'
+
 def test_the_same_batch_gives_the_same_losses(tmp_path):
     for ranks in (1, 2, 4):
-        assert trained(tmp_path, ranks, 'EncGAN3, as printed', 20, run=f'{ranks}') == ranks*[20]
+        assert trained(tmp_path, ranks, NO_FSA, 20, run=f'{ranks}') == ranks*[20]
     one, *others = (read_log(tmp_path/f'{ranks}') for ranks in (1, 2, 4))
     assert len(one) == 20
     for several in others:
         alike(one, several)
 
-OTHERS = 'EncGAN3, frozen statistics, any frame, other colours', 'EncGAN3, averaged generator'
+OTHERS = 'EncGAN3, as printed', 'EncGAN3, frozen statistics, any frame, other colours'
 
 @pytest.mark.parametrize('name', [*OTHERS, *METHODS])
 def test_and_so_do_other_models(name, tmp_path):
     for ranks in (1, 2):
-        assert trained(tmp_path, ranks, name, 3, run=f'{ranks}', flip=True, shift=2) == ranks*[3]
+        assert trained(tmp_path, ranks, name, 2, run=f'{ranks}', flip=True, shift=2) == ranks*[2]
     alike(*(read_log(tmp_path/f'{ranks}') for ranks in (1, 2)))
 
 def test_films_with_companions_and_another_number_of_processes(tmp_path):
     "What one process began goes on in two, then in four."
     how = dict(store=DoubleStore(films(tmp_path)), flip=True, shift=2, same=('subject',))
-    name = 'EncGAN3, no F-SA, squared errors, changes'
-    assert trained(tmp_path, 1, name, 6, run='whole', **how) == [6]
-    for ranks, steps in ((1, 2), (2, 4), (4, 6)):
-        assert trained(tmp_path, ranks, name, steps, **how) == ranks*[steps]
+    assert trained(tmp_path, 1, NO_FSA, 3, run='whole', **how) == [3]
+    for ranks, steps in ((1, 1), (2, 2), (4, 3)):
+        assert trained(tmp_path, ranks, NO_FSA, steps, **how) == ranks*[steps]
     alike(*(read_log(tmp_path/run) for run in ('whole', 'run')))
 
 @pytest.mark.parametrize('event', ['SIGTERM', 'deadline', 'NaN', 'SIGKILL'])
