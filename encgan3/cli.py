@@ -157,7 +157,7 @@ def train(data: Path = typer.Option(..., help='clip store made by prepare'),
                                     help='the settings may change its shape, such as --set size=128; '
                                          'what fits is kept'),
           steps: int = typer.Option(10000, help='how many in all; a run that is there goes on to so many'),
-          batch: int = typer.Option(8, help='clips a step'),
+          batch: int = typer.Option(8, help='clips a step, of all processes'),
           seed: int = typer.Option(0, help='of weights and of all that is drawn'),
           save_every: int = typer.Option(500, help='steps between two checkpoints'),
           minutes: float = typer.Option(float('inf'), help='stop after this time, with a checkpoint'),
@@ -178,6 +178,8 @@ def train(data: Path = typer.Option(..., help='clip store made by prepare'),
     """Train, or go on training: a run resumes by itself.
 
     Example: encgan3 train --preset tiny --recipe companion --data clips --steps 5000 --out run
+
+    On several GPUs, as one process would train: torchrun --nproc-per-node 4 -m encgan3 train ...
     """
     check(steps=steps, batch=batch, seed=seed, save_every=save_every, minutes=minutes, shift=shift)
     changes = dict(map(setting, settings))
@@ -185,6 +187,7 @@ def train(data: Path = typer.Option(..., help='clip store made by prepare'),
     checked(changes)
     is_store(data)
     from encgan3.data.store import ClipStore
+    from encgan3.engine.ranks import rank
     from encgan3.engine.stopping import stop_asked
     from encgan3.training import forecast, train as train_model
     store = ClipStore(data)
@@ -193,8 +196,9 @@ def train(data: Path = typer.Option(..., help='clip store made by prepare'),
         done = train_model(model, store, out, steps, batch, seed, save_every, minutes=minutes,
                            precision=precision, compiler=compiler, recompute=recompute, flip=flip,
                            shift=shift, same=tuple(same), watch=forecast(steps, minutes))
-    typer.echo(f'{out}: {done} steps\nlook: {CALLED} sample {quote(str(out))} --out new.gif; '
-               'longer: the same command with more --steps')
+    if rank() == 0:
+        typer.echo(f'{out}: {done} steps\nlook: {CALLED} sample {quote(str(out))} --out new.gif; '
+                   'longer: the same command with more --steps')
     if stop():
         raise typer.Exit(128 + stop())
 
@@ -596,7 +600,7 @@ def answer(command: str, arguments: list[str] | None) -> tuple[int, str]:
         return 2, e.format_message()
     except InputError as e:
         return 2, str(e)
-    except FloatingPointError as e:
+    except (FloatingPointError, ConnectionAbortedError) as e:
         return 1, str(e)
     except OSError as e:
         return 2, f'{e.filename or command}: {cured(e)}'

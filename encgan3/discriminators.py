@@ -12,6 +12,7 @@ from torch.nn.functional import leaky_relu
 from torch.nn.utils.parametrizations import spectral_norm
 
 from .clips import FRAMES
+from .engine.ranks import rows
 from .streams import fold_frames, fold_pixels, unfold_frames
 
 # %% ../nbs/15_discriminators.ipynb #3d3b4f86
@@ -68,5 +69,6 @@ def pick_frames(clip: Tensor, generator: torch.Generator | None = None) -> Tenso
     generator: where the frame numbers come from
     returns: (B, C, H, W), a copy
     """
-    index = torch.randint(clip.shape[2], (len(clip),), generator=generator).to(clip.device)
+    index = rows(len(clip), generator, lambda n: torch.randint(clip.shape[2], (n,), generator=generator))
+    index = index.to(clip.device)
     return clip[torch.arange(len(clip), device=clip.device), :, index]

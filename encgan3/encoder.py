@@ -12,17 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from .clips import FRAMES, differences
+from .engine.ranks import rows
 from .errors import InputError
 
 # %% ../nbs/14_encoder.ipynb #47053a58
 def noise(shape: tuple, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Standard normal numbers, N(0, I).
 
-    shape, like: device and dtype of the result
+    shape, like: one row a clip; device and dtype of the result
     generator: drawn on its device, so a seed means the same everywhere
     """
     device = generator.device if generator else like.device
-    return torch.randn(shape, generator=generator, device=device).to(like)
+    draw = lambda n: torch.randn(n, *shape[1:], generator=generator, device=device)
+    return rows(shape[0], generator, draw).to(like)
 
 # %% ../nbs/14_encoder.ipynb #c3f90d95
 @dataclass(frozen=True)
@@ -138,8 +140,9 @@ def recolour(clip: Tensor, generator: torch.Generator) -> Tensor:
     returns: the same shape; zero stays zero
     """
     n = len(clip)
-    order = torch.rand(n, 3, generator=generator).argsort(1).to(clip.device)
-    strength = .5 + torch.rand(n, 3, generator=generator)
-    sign = torch.where(torch.rand(n, 1, generator=generator) < .5, -1., 1.)
+    drawn = lambda k: rows(n, generator, lambda n: torch.rand(n, k, generator=generator))
+    order = drawn(3).argsort(1).to(clip.device)
+    strength = .5 + drawn(3)
+    sign = torch.where(drawn(1) < .5, -1., 1.)
     return clip.take_along_dim(order[:, :, None, None, None], 1)*(sign*strength).to(clip)[:, :, None, None,
             None]

@@ -6,6 +6,7 @@ import torch
 from children import Fork, done, failing, left_over
 from promises import promise
 from safetensors.torch import load_file
+from several import Double, alike, as_rank, free_port
 from test_resume import MODELS as METHODS_AND_OPTIONS
 from test_resume import Noise
 from torch.optim.optimizer import register_optimizer_step_pre_hook
@@ -80,6 +81,26 @@ def resumed_runs(n, folder, dice):
                 done(lambda: trained(name, pieces, stop, store, **how))
             same_runs(whole, pieces)
         yield label, attempt
+
+@promise('R1', 'one, two or four processes go on with a run as one does: its losses, to 1e-5', 1, 12)
+def resumed_by_several(n, folder, dice):
+    names = dice.sample([*MODELS], len(MODELS))
+    for k in range(n):
+        name, pieces = names[k % len(names)], dice.sample([1, 2, 4], 2)
+        def attempt(k=k, name=name, pieces=pieces):
+            whole, run = folder/f'whole{k}', folder/f'shared{k}'
+            def part(run, steps):
+                torch.manual_seed(0)
+                train(MODELS[name](0).double(), Double(), run, steps, 4, log_every=1, quiet=True)
+            done(lambda: part(whole, 4))
+            for ranks, steps in zip(pieces, (2, 4)):
+                def work(rank, ranks=ranks, steps=steps, port=free_port()):
+                    as_rank(rank, ranks, port)
+                    part(run, steps)
+                forks = [Fork(lambda rank=rank, work=work: work(rank)) for rank in range(ranks)]
+                assert not any([fork.wait() for fork in forks]), [fork.text()[-600:] for fork in forks]
+            alike(read_log(whole), read_log(run))
+        yield f'{name}, {pieces[0]} and then {pieces[1]} processes', attempt
 
 class Unbroken:
     "A run that nobody stopped: digests of the checkpoints of all steps."

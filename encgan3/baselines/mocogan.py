@@ -15,6 +15,7 @@ from .vgan import OldBaseline, initialise, stack, steps
 from ..clips import FRAMES
 from ..discriminators import pick_frames, widths
 from ..encoder import noise
+from ..engine.ranks import rows
 from ..errors import InputError
 from ..losses import fake, real
 from ..model import train_only
@@ -44,7 +45,7 @@ class ContentMotion(nn.Module):
         state = draw(self.motion.hidden_size)
         states = []
         if self.categories:
-            which = torch.randint(self.categories, (n,), generator=generator)
+            which = rows(n, generator, lambda n: torch.randint(self.categories, (n,), generator=generator))
             fixed = cat([fixed, nn.functional.one_hot(which, self.categories).to(fixed)], 1)
         for _ in range(frames):
             state = self.motion(draw(state.shape[1]), state)

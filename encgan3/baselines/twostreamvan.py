@@ -18,7 +18,7 @@ from .vgan import OldBaseline
 from ..clips import check_clip, differences
 from ..discriminators import pick_frames
 from ..encoder import Gaussian, noise
-from ..errors import InputError
+from ..engine.ranks import averaged
 from ..generator import modules
 from ..losses import fake, real
 from ..model import Codes, train_only
@@ -360,7 +360,7 @@ def learn(net: Streams, target: Tensor, run, parts: dict, task: str, kl: float, 
     train_only(net, getattr(net, dec), discriminator)
     (made, nats, apart), new = run(True), run(False)[0]
     costs = real(discriminator(target)), fake(discriminator(made.detach())), fake(discriminator(new.detach()))
-    decoder, judged = who_learns([cost.item() for cost in costs], margin)
+    decoder, judged = who_learns(averaged(torch.stack(costs).detach()).tolist(), margin)
     train_only(net, getattr(net, dec))
     error = mse_loss(made, target)
     fooled = real(discriminator(made)) + real(discriminator(new))
@@ -385,14 +385,7 @@ def task_of(net: Streams, generator: torch.Generator) -> str:
     return 'video' if b < ramp(int(net.steps), (0, c['schedule'][0]), c['video_share']) else 'frame'
 
 def updates_of(net: Streams, clip: Tensor, optimizers: dict, generator: torch.Generator):
-    """Yield (optimizer, loss, what to log) for one task: encoder, decoder, discriminator.
-
-    InputError where several processes would choose different ones.
-    """
-    group = torch.distributed
-    if group.is_available() and group.is_initialized() and group.get_world_size() > 1:
-        raise InputError('TwoStreamVAN draws a task and skips updates, each process for itself: '
-                         'train it in one')
+    "Yield (optimizer, loss, what to log) for one task: encoder, decoder, discriminator."
     task, c = task_of(net, generator), net.config
     make, stream, discriminator = TASKS[task]
     adversarial, margin = (c[key][list(TASKS).index(task)] for key in ('adversarial', 'margin'))
