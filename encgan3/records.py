@@ -84,7 +84,9 @@ def provenance(record: dict) -> str:
     stages = record.get('stages', [record])
     shown = record.get('shown') or record['store']
     steps, config = sum(s['steps'] for s in stages), stages[-1]['config']
-    adversarial = sum(s['steps'] for s in stages if s['config'].get('adversarial', 1))
+    # the one method without discriminators
+    alone = lambda settings: settings.get('method') == 'VideoVAE' or not settings.get('adversarial', 1)
+    adversarial = sum(s['steps'] for s in stages if not alone(s['config']))
     labels = sorted({factor for s in stages for factor in s.get('augmentation', {}).get('same', [])})
     parts = {'Recipe': re.sub('=[^,]*', '', recipe_of(config))
              + (f' (last of {len(stages)} stages)' if len(stages) > 1 else ''),

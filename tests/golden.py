@@ -16,8 +16,10 @@ def cases() -> dict: # name -> untrained model
     from encgan3.baselines.g3an import G3AN
     from encgan3.baselines.mocogan import MoCoGAN
     from encgan3.baselines.tgan import TGAN
+    from encgan3.baselines.tsgan import TSGAN
     from encgan3.baselines.twostreamvan import TwoStreamVAN
     from encgan3.baselines.vgan import VGAN
+    from encgan3.baselines.videovae import VideoVAE
     from encgan3.model import EncGAN3
     codes = dict(content=6, motion=3)
     widths = dict(ch=2, encoder_ch=3, discriminator_ch=2)
@@ -39,7 +41,9 @@ def cases() -> dict: # name -> untrained model
         'MoCoGAN': lambda: MoCoGAN.from_preset('micro', seed=1, ch=4),
         'TwoStreamVAN content': streams(content_share=1.),
         'TwoStreamVAN frame': streams(content_share=0., video_share=(0., 0.)),
-        'TwoStreamVAN video': streams(content_share=0., video_share=(1., 1.))}
+        'TwoStreamVAN video': streams(content_share=0., video_share=(1., 1.)),
+        'VideoVAE': lambda: VideoVAE.from_preset('micro', seed=1, ch=4, latent=6),
+        'TS-GAN': lambda: TSGAN.from_preset('micro', seed=1, ch=4, parts=(2, 4, 3))}
 
 def checksum(tensors: list) -> list[float]: # norm, and a sum that notices order and signs
     flat = torch.cat([t.detach().flatten() for t in tensors if t.is_floating_point()] or [torch.zeros(0)])
