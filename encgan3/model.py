@@ -70,6 +70,10 @@ class Codes:
         "One content code and one motion code a clip."
         return self.zx.sample(generator), self.zv.sample(generator)
 
+    def to(self, device: torch.device) -> 'Codes':
+        "The same on another device."
+        return Codes(*(Gaussian(q.mean.to(device), q.logvar.to(device)) for q in (self.zx, self.zv)))
+
     def means(self) -> tuple[Tensor, Tensor]:
         "The most likely codes."
         return self.zx.mean, self.zv.mean
@@ -248,7 +252,8 @@ def fit_average(state: dict[str, Tensor], wanted: bool) -> dict[str, Tensor]:
 class EncGAN3(Networks, Saved, library_name='encgan3', license='mit'):
     """Encoder Enabled GAN-Based Video Generator (Yang & Bors, ICIP 2022).
 
-    Clips are (B, 3, T, size, size) in [-1, 1], T = 16, 20, 24, ...
+    Clips are (B, 3, T, size, size) in [-1, 1], T = 16, 20, 24, ... Wherever the model is, codes and clips
+    come back to the device of the clips and codes that were given.
     """
     defaults = asdict(Config()) # what a setting was before it existed
     optimizers, updates = optimizers_of, updates_of
@@ -280,14 +285,14 @@ class EncGAN3(Networks, Saved, library_name='encgan3', license='mit'):
     def encode(self, clip: Tensor) -> Codes:
         "Posterior codes of real clips; InputError for a clip of another size, length, range or dtype."
         check_clip(clip, self.knobs.size)
-        return self.posterior(clip.to(self.G.to_rgb.weight))
+        return self.posterior(clip.to(self.G.to_rgb.weight)).to(clip.device)
 
     @torch.no_grad()
     def decode(self, zx: Tensor, zv: Tensor) -> Tensor:
         "(B, content), (B, motion, L) -> clips of 12 + 4L frames; InputError for codes of another length."
         check_codes(zx, zv, self.G)
         G, like = self.average or self.G, self.G.to_rgb.weight
-        return cat([G(x, v) for x, v in zip(zx.to(like).split(16), zv.to(like).split(16))])
+        return cat([G(x, v).to(zx.device) for x, v in zip(zx.to(like).split(16), zv.to(like).split(16))])
 
     def reconstruct(self, clip: Tensor) -> Tensor: return self.decode(*self.encode(clip).means())
 

@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from .data.store import ClipStore, companions
+from .data.store import at_hand, companions
 from .engine.checkpoints import checkpoints, open_log, resume, save_checkpoint
 from .engine.memory import keep_memory
 from .engine.precision import chosen_precision
@@ -186,9 +186,6 @@ def prepare_run(model: nn.Module, store, run: Path, batch: int, seed: int, augme
         raise InputError(f'batch={batch}: {ranks()} processes can\'t share it evenly; take a multiple of '
                          f'{ranks()}')
     model.to(accelerator.device, memory_format=torch.channels_last)
-    on_gpu = accelerator.device.type == 'cuda' and isinstance(store, ClipStore)
-    if on_gpu and 4*store.array.nbytes < torch.cuda.mem_get_info()[0]:
-        store.hold(accelerator.device)
     agree = {'config': model.config, 'seed': seed, 'batch': batch, 'augmentation': augmentation,
              'data': store.sha256}
     return accelerator, model.optimizers(), json.loads(json.dumps(agree))
@@ -261,6 +258,7 @@ def train(model: nn.Module, store, run: Path, steps: int | None, batch: int = 8,
     options = {'flip': flip, 'shift': shift, 'same': same}
     accelerator, optimizers, agree = prepare_run(model, store, run, batch, seed, options)
     set_up(model, compiler, recompute)
+    store = at_hand(store, accelerator.device)
     precision = agreed(chosen_precision(precision, accelerator.device))
     with alone(run, accelerator), stop_asked() as stop, training_mode(model):
         state = resume(run, {'model': model}, optimizers, agree, {'config': getattr(model, 'defaults', {})})

@@ -255,7 +255,7 @@ def full_disk(room: int):
 def files_of(run: Path) -> dict:
     "Everything that could change."
     return {str(p.relative_to(run)): (p.stat().st_mtime_ns, p.stat().st_ino) for p in run.rglob('*')
-            if p.is_file() and p.name != '.lock'}
+            if p.is_file() and not p.name.startswith('.lock')}
 
 @promise('R14', 'two checkpoints, never none that is sound; a full disk or a damaged one costs no step twice',
          2, 45)

@@ -167,5 +167,5 @@ def test_killed_runs_leave_nothing_behind_and_a_second_training_is_refused(tmp_p
     (run/f'.part-{MACHINE}-{process.pid}-abc').mkdir() # as a kill in the middle of a write leaves it
     step = json.loads((checkpoints(run)[-1]/'state.json').read_text())['step']
     train(MODELS['VGAN'](0), Noise(), run, step + 1, batch=2, quiet=True)
-    assert sorted(p.name for p in run.iterdir() if p.name != '.lock') == ['log.jsonl',
+    assert sorted(p.name for p in run.iterdir() if not p.name.startswith('.lock')) == ['log.jsonl',
             *(p.name for p in checkpoints(run))]

@@ -15,7 +15,7 @@ from encgan3.campaign.runs import Run, listing, read_records, training_lock
 from encgan3.campaign.workers import reproduce
 from encgan3.datasets import prepare
 from encgan3.engine.checkpoints import checkpoints
-from encgan3.engine.files import MACHINE, is_held
+from encgan3.engine.files import MACHINE, Signs, is_held
 from encgan3.engine.processes import unheard
 from encgan3.engine.stopping import stop_asked
 from encgan3.evaluation import measure
@@ -139,7 +139,7 @@ def test_one_signal_stops_all_of_it_and_says_so(home):
     process.start()
     limit = time.monotonic() + 300
     try:
-        while len([*(home/'stopped').glob('runs/*/.lock')]) < 2:
+        while len([*(home/'stopped').glob('runs/*/.lock-*')]) < 2:
             assert process.is_alive() and time.monotonic() < limit
             time.sleep(.1)
         os.kill(process.pid, signal.SIGINT)
@@ -183,7 +183,7 @@ def test_a_listing_beside_a_worker_disturbs_nobody(home):
                'print(flush=True)\nwhile True: is_held(sys.argv[1])')
     lock = training_lock(run, home/'seen')
     lock.parent.mkdir(parents=True)
-    lock.touch()
+    Signs(lock).file.touch()
     prober = subprocess.Popen([sys.executable, '-c', probing, lock], stdout=subprocess.PIPE)
     prober.stdout.readline()
     assert reproduce([run], home/'seen', home/'seen'/'records', quiet=True) == [run.name]

@@ -36,6 +36,7 @@ class Method(nn.Module):
     settings = {} # names of all settings, and the original's values
     kinds = KINDS # what each may be
     average = None # no averaged generator, as in the originals
+    count = '' # name of a buffer that counts steps
 
     def __init__(self, **settings):
         super().__init__()
@@ -47,6 +48,14 @@ class Method(nn.Module):
         check(self.kinds, **known | settings)
         self.config = {'method': self.method} | known | settings
         self.defaults = known
+
+    def _apply(self, fn, recurse=True):
+        "Move as any module does; but a count of steps stays on the processor, where a step may ask for it."
+        kept = self._buffers.get(self.count)
+        super()._apply(fn, recurse)
+        if kept is not None:
+            self._buffers[self.count] = kept
+        return self
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         "The original's optimizers, by name."

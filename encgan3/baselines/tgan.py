@@ -130,7 +130,7 @@ def clip_critic(net: nn.Module):
 class TGAN(OldBaseline):
     "TGAN: WGAN with singular value clipping."
     # lengths of the codes; RMSprop; steps
-    method = 'TGAN'
+    method, count = 'TGAN', 'made'
     settings = {'slow': 100, 'fast': 100, 'lr': 5e-5, 'clip_every': 5}
 
     def __init__(self, **settings):

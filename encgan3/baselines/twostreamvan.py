@@ -199,7 +199,7 @@ class MotionDecoder(nn.Module):
 # %% ../../nbs/45_twostreamvan.ipynb #5b0bc5bf
 class Streams(OldBaseline):
     "Content and motion stream with their discriminators, and how a film is made of them, frame after frame."
-    method = 'TwoStreamVAN'
+    method, count = 'TwoStreamVAN', 'steps'
     settings = dict(content=512, motion=64, lr=2e-4, beta=.5, weight_decay=1e-5, mse=1e4, features=100.,
                     kl=7., kl_video=(2., 20.), adversarial=(10., 10., 1.),
                     margin=(.5, .4, .5), content_share=.6, video_share=(.1, .9), schedule=(150_000, 400_000))
@@ -407,18 +407,21 @@ class TwoStreamVAN(Streams):
 
         returns: q.zx (B, content), q.zv (B, motion, T - 1)
         """
-        clip = check_clip(clip, self.config['size']).to(self.content_decoder.code[0].weight)
-        seen = self.watch(clip)
+        like = self.content_decoder.code[0].weight
+        x = check_clip(clip, self.config['size']).to(like)
+        seen = self.watch(x)
         q = self.motion_encoder.posterior(seen.flatten(0, 1))
-        mean, logvar = (x.unflatten(0, seen.shape[:2]).transpose(1, 2) for x in (q.mean, q.logvar))
-        return Codes(self.content_encoder(clip[:, :, 0]), Gaussian(mean, logvar))
+        mean, logvar = (y.unflatten(0, seen.shape[:2]).transpose(1, 2) for y in (q.mean, q.logvar))
+        return Codes(self.content_encoder(x[:, :, 0]), Gaussian(mean, logvar)).to(clip.device)
 
     @torch.no_grad()
     def decode(self, zx: Tensor, zv: Tensor) -> Tensor:
         """zx, zv: (B, content), (B, motion, L)
         returns: (B, 3, 1 + L, size, size)
         """
-        return film_of(self, self.frame(zx)[-1], zv)[0].clamp(-1, 1)
+        like = self.content_decoder.code[0].weight
+        film = film_of(self, self.frame(zx.to(like))[-1], zv.to(like))[0]
+        return film.clamp(-1, 1).to(zx.device)
 
     def reconstruct(self, clip: Tensor) -> Tensor:
         return self.decode(*self.encode(clip).means())

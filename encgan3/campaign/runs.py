@@ -313,7 +313,7 @@ def write_row(model, clips: ClipStore, file: Path) -> None:
     clips: only the middle one is asked for
     file: a PNG, one clip high: four frames of each of two clips
     """
-    shown = model.sample(2, generator=step_generator(0, 0))
+    shown = model.sample(2, generator=step_generator(0, 0)).cpu()
     if hasattr(model, 'reconstruct'):
         shown = torch.cat([model.reconstruct(clips.clips([len(clips)//2])), shown[:1]])
     file.parent.mkdir(exist_ok=True)

@@ -87,9 +87,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, states: dict[int, dict[str,
     # fused Adam walks both in step
     like = lambda p, x: torch.empty_like(p).copy_(x) if x.shape == p.shape else x
     states = {i: {key: like(parameters[i], x) for key, x in state.items()} for i, state in states.items()}
-    optimizer.load_state_dict({'state': {}, 'param_groups': optimizer.state_dict()['param_groups']})
-    for i, state in states.items():
-        optimizer.state[parameters[i]] = state
+    optimizer.load_state_dict({'state': states, 'param_groups': optimizer.state_dict()['param_groups']})
 
 def unpack(tensors: dict[str, Tensor], parts: dict[str, nn.Module], optimizers: dict, begun: bool = True):
     """Inverse of `pack`, in place; ValueError, and nothing is changed, where `flaw` finds a flaw.

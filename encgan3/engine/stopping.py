@@ -18,7 +18,7 @@ from torch import nn
 
 from .files import locked, sweep
 from .ranks import gathered, ranks
-from ..errors import InputError
+from ..errors import Busy
 
 # %% ../../nbs/75_stopping.ipynb #5ff1512b
 class Signals:
@@ -68,10 +68,10 @@ def stop_asked() -> Iterator[Callable[[], int]]:
 # %% ../../nbs/75_stopping.ipynb #5083e9cc
 @contextmanager
 def alone(run: Path, accelerator: Accelerator):
-    "Keep other trainings out of a run folder; InputError if one is in it."
+    "Keep other trainings out of a run folder; Busy, an InputError, if one is in it."
     with locked(Path(run)/'.lock') if accelerator.is_main_process else nullcontext(True) as mine:
         if not mine:
-            raise InputError(f'{run}: another process is training in it; wait for it, or take another folder')
+            raise Busy(f'{run}: another process is training in it; wait for it, or take another folder')
         if accelerator.is_main_process:
             sweep(run)
         yield

@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from .checkpoints import checkpoints
 from .files import new_folder
+from .precision import gpu_or_cpu
 from ..errors import InputError
 
 # %% ../../nbs/73_weights.ipynb #2e37318d
@@ -169,7 +170,9 @@ class Within(TorchFunctionMode):
         return function(*args, **named or {})
 
 def built(make: Callable[..., nn.Module], settings: dict, state: dict[str, Tensor], file: Path) -> nn.Module:
-    """A network with the tensors of a file; InputError, before memory is taken, if they are another's.
+    """A network with the tensors of a file, on the GPU if there is one.
+
+    InputError, before memory is taken, if they are another's.
 
     make: settings -> network
     settings, state, file: of read_model; for messages
@@ -186,7 +189,7 @@ def built(make: Callable[..., nn.Module], settings: dict, state: dict[str, Tenso
         raise InputError(f'{file.parent}: its settings make no model ({type(e).__name__}: {why}); '
                          'save the model again') from None
     load_strictly(net, state, file)
-    return net
+    return net.to(gpu_or_cpu())
 
 # %% ../../nbs/73_weights.ipynb #bd8829dd
 FILES = 'config.json', 'model.safetensors', 'record.json', 'README.md' # a saved model, its history and card

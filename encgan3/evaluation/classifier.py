@@ -22,6 +22,7 @@ from ..clips import FRAMES, span, to_clip
 from ..data.store import ClipStore
 from ..discriminators import widths
 from ..engine.files import new_folder, sha256_of
+from ..engine.precision import gpu_or_cpu
 from ..engine.weights import SHIPPED, load_strictly, read_model
 from ..errors import InputError
 from .networks import Network, View, look
@@ -263,7 +264,7 @@ def fit(net: ActionNet, split: TimeSplit, steps: int, batch: int, lr: float, see
     quiet: no progress bar
     amounts: see vary
     """
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    device = gpu_or_cpu()
     optimizer = torch.optim.Adam(net.to(device).train().parameters(), lr, (.5, .999), weight_decay=1e-5)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: min(1, (i + 1)/50)*(1 - i/steps))
     for step in trange(steps, disable=quiet, unit='step', leave=False):

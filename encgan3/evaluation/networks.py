@@ -15,6 +15,7 @@ from torch.nn.functional import interpolate
 from torchvision.transforms.functional import center_crop, resize
 
 from ..clips import FRAMES, check_clip
+from ..engine.precision import gpu_or_cpu
 from ..streams import fold_frames, unfold_frames
 
 # %% ../../nbs/30_networks.ipynb #0918c47e
@@ -81,7 +82,7 @@ class Network:
         classes: such as [{'subject': 'ido', 'action': 'walk'}, ...]
         about: what else its record says
         """
-        self.net = net.eval().requires_grad_(False)
+        self.net = net.eval().requires_grad_(False).to(gpu_or_cpu())
         self.name = name
         self.layer = layer
         self.view = view

@@ -109,12 +109,12 @@ def at_moments(model: EncGAN3, codes: tuple[Tensor, Tensor], at: list[int]) -> T
     if model.G.fsa is not None:
         return model.decode(*codes)[:, :, at]
     with torch.inference_mode():
-        x = join_codes(*codes)
+        x = join_codes(*(z.to(model.G.to_rgb.weight) for z in codes))
         for i in range(len(model.G.g3)):
             x = model.G.stage(i, x)
             if TIME[i] is not KEEP and TIME[i + 1] is KEEP: # from here on moments don't meet
                 x = Parts(x.s, None if x.t is None else x.t[..., at], x.v[:, :, at])
-        return model.G.to_rgb(x).tanh().clone()
+        return model.G.to_rgb(x).tanh().to(codes[0].device, copy=True)
 
 # %% ../../nbs/23_sliders.ipynb #aa230005
 @lru_cache(256)
