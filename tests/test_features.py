@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn import functional as F
 
 from encgan3.data.store import ClipStore
 from encgan3.datasets import prepare
@@ -17,8 +18,8 @@ from encgan3.evaluation import pretrained
 from encgan3.evaluation.classifier import (AMOUNTS, TimeSplit, accuracies, draw, held_out, load_classifier,
                                            train_classifier, windows)
 from encgan3.evaluation.networks import RandomNetwork
-from encgan3.evaluation.pretrained import (ResNeXt101, load_weights, read_weights, resnext_network,
-                                           torchvision_network)
+from encgan3.evaluation.pretrained import (ResNet3d, ResNeXt101, load_weights, r3d_network, read_weights,
+                                           resnext_network, torchvision_network)
 from encgan3.evaluation.measure import classifier_of
 from real import real_data
 
@@ -153,6 +154,112 @@ def test_resnext_loads_its_file(tmp_path, monkeypatch):
     x, p = b(torch.zeros(1, 3, 16, 32, 32))
     assert (x.shape == (1, 2048) and p.shape == (1, 400) and torch.equal(b.net.fc.weight, a.fc.weight)
             and len(b.classes) == 400)
+
+# names and shapes of kenshohara's files, from the architecture: models/resnext.py of his
+# video-classification-3d-cnn-pytorch, models/resnet.py of his 3D-ResNets-PyTorch; shortcuts of type B
+
+def published(blocks, width, grows, groups=1, deep=True, stem=64, classes=400):
+    "Name -> shape of every tensor of such a file, without num_batches_tracked, as before PyTorch 0.4.1."
+    shapes = {'conv1.weight': (stem, 3, 7, 7, 7)} | normal('bn1', stem)
+    for i, count in enumerate(blocks):
+        inside, out = width*2**i, grows*width*2**i
+        for j in range(count):
+            at, cin = f'layer{i + 1}.{j}', out if j else grows*width*2**(i - 1) if i else stem
+            kernels = ([(inside, cin, 1, 1, 1), (inside, inside//groups, 3, 3, 3), (out, inside, 1, 1, 1)]
+                       if deep else [(out, cin, 3, 3, 3), (out, out, 3, 3, 3)])
+            for k, kernel in enumerate(kernels, 1):
+                shapes |= {f'{at}.conv{k}.weight': kernel} | normal(f'{at}.bn{k}', kernel[0])
+            if not j and (i or cin != out):
+                shapes |= ({f'{at}.downsample.0.weight': (out, cin, 1, 1, 1)}
+                           | normal(f'{at}.downsample.1', out))
+    return shapes | {'fc.weight': (classes, out), 'fc.bias': (classes,)}
+
+def normal(name, n):
+    return {f'{name}.{key}': (n,) for key in ('weight', 'bias', 'running_mean', 'running_var')}
+
+def computed(w, x, blocks, groups=1):
+    "Logits from the tensors of a file alone."
+    def conv(x, name, stride=1, padding=0, groups=1):
+        return F.conv3d(x, w[f'{name}.weight'], None, stride, padding, 1, groups)
+    def norm(x, name):
+        keys = 'running_mean', 'running_var', 'weight', 'bias'
+        return F.batch_norm(x, *(w[f'{name}.{key}'] for key in keys))
+    x = F.max_pool3d(norm(conv(x, 'conv1', (1, 2, 2), 3), 'bn1').relu(), 3, 2, 1)
+    for at, stride in [(f'layer{i + 1}.{j}', 2 if i and not j else 1) for i, n in enumerate(blocks)
+                       for j in range(n)]:
+        if f'{at}.conv3.weight' in w: # a bottleneck
+            y = norm(conv(x, f'{at}.conv1'), f'{at}.bn1').relu()
+            y = norm(conv(y, f'{at}.conv2', stride, 1, groups), f'{at}.bn2').relu()
+            y = norm(conv(y, f'{at}.conv3'), f'{at}.bn3')
+        else:
+            y = norm(conv(x, f'{at}.conv1', stride, 1), f'{at}.bn1').relu()
+            y = norm(conv(y, f'{at}.conv2', 1, 1), f'{at}.bn2')
+        if f'{at}.downsample.0.weight' in w:
+            x = norm(conv(x, f'{at}.downsample.0', stride), f'{at}.downsample.1')
+        x = (x + y).relu()
+    return F.linear(F.adaptive_avg_pool3d(x, 1).flatten(1), w['fc.weight'], w['fc.bias'])
+
+FILES = { # file -> how its network is made, what its author's code makes
+    'resnext-101-kinetics.pth': (ResNeXt101, ((3, 4, 23, 3), 128, 2, 32)),
+    'r3d18_K_200ep.pth': (lambda: ResNet3d(18, 700), ((2, 2, 2, 2), 64, 1, 1, False, 64, 700)),
+    'r3d34_KM_200ep.pth': (lambda: ResNet3d(34, 1039), ((3, 4, 6, 3), 64, 1, 1, False, 64, 1039)),
+    'r3d50_KMS_200ep.pth': (lambda: ResNet3d(50, 1139), ((3, 4, 6, 3), 64, 4, 1, True, 64, 1139)),
+    'r3d101_K_200ep.pth': (lambda: ResNet3d(101, 700), ((3, 4, 23, 3), 64, 4, 1, True, 64, 700)),
+    'r3d152_K_200ep.pth': (lambda: ResNet3d(152, 700), ((3, 8, 36, 3), 64, 4, 1, True, 64, 700)),
+    'r3d200_KM_200ep.pth': (lambda: ResNet3d(200, 1039), ((3, 24, 36, 3), 64, 4, 1, True, 64, 1039))}
+
+@pytest.mark.parametrize('name', FILES)
+def test_published_names_and_shapes(name):
+    make, form = FILES[name]
+    with torch.device('meta'):
+        ours = make().state_dict()
+    assert ({key: tuple(value.shape) for key, value in ours.items() if 'num_batches' not in key}
+            == published(*form))
+
+def random_file(shapes, file):
+    "Tensors of these names and shapes, as a file of kenshohara's: the old format, nested, with `module.`."
+    g = torch.Generator().manual_seed(0)
+    w = {name: torch.rand(shape, generator=g) + .5 if name.endswith('running_var')
+         else torch.randn(shape, generator=g)/max(1., np.prod(shape[1:]))**.5
+         for name, shape in shapes.items()}
+    torch.save({'epoch': 200, 'arch': 'resnet', 'state_dict': {f'module.{k}': v for k, v in w.items()}}, file,
+               _use_new_zipfile_serialization=False)
+    return w
+
+def test_r3d_says_what_its_file_says(tmp_path):
+    blocks = 1, 1, 1, 1
+    w = random_file(published(blocks, 64, 1, 1, False, 64, 5), file := tmp_path/'r3d10.pth')
+    net = r3d_network(file)
+    clip = torch.rand(1, 3, 16, 32, 40, generator=torch.Generator().manual_seed(1))*2 - 1
+    view = (clip + 1)/2
+    view = F.interpolate(view.transpose(1, 2)[0], (112, 140), mode='bilinear')[..., 14:126]
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((.4345, .4051, .3775), (.2768, .2713, .2737)))
+    x = ((view - mean)/std).transpose(0, 1)[None]
+    assert net.name == '3-D ResNet-10' and len(net.classes) == 5
+    torch.testing.assert_close(net(clip)[1], computed(w, x, blocks).softmax(1), rtol=1e-3, atol=1e-5)
+
+@pytest.mark.parametrize('name,net,form', [
+    ('bottlenecks', lambda: ResNet3d(50, 5, 8), ((3, 4, 6, 3), 8, 4, 1, True, 8, 5)),
+    ('groups', lambda: ResNeXt101(5, (1, 1, 2, 1)), ((1, 1, 2, 1), 128, 2, 32, True, 64, 5))])
+def test_deep_networks_say_what_their_files_say(tmp_path, name, net, form):
+    w = random_file(published(*form), file := tmp_path/'w.pth')
+    load_weights(mine := net().eval(), file)
+    x = torch.rand(1, 3, 8, 40, 40, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(mine(x), computed(w, x, form[0], form[3]), rtol=1e-3, atol=1e-4)
+
+def test_r3d_of_another_kind(tmp_path):
+    "Shortcuts of type A have no tensors, and a file may be any other network's: one line each."
+    shapes = published((1, 1, 1, 1), 64, 1, 1, False, 64, 5)
+    files = {'type A': {k: v for k, v in shapes.items() if 'downsample' not in k},
+             'another depth': published((2, 1, 1, 1), 64, 1, 1, False, 64, 5),
+             'extra': shapes | {'fc.more': (1,)},
+             'shape': shapes | {'layer2.0.conv1.weight': (128, 64, 1, 1, 1)}}
+    said = {}
+    for name, some in files.items():
+        random_file(some, file := tmp_path/'w.pth')
+        said[name] = refused(r3d_network, file)
+    assert ('downsample' in said['type A'] and '2, 1, 1, 1 blocks' in said['another depth']
+            and 'fc.more' in said['extra'] and '(128, 64, 1, 1, 1), not (128, 64, 3, 3, 3)' in said['shape'])
 
 def test_random_network_is_the_same_everywhere():
     assert RandomNetwork().sha256 == RandomNetwork(64, 0).sha256

@@ -135,14 +135,18 @@ def unlike(here: Tensor | None, there: Tensor | None) -> str:
         return f'holds {there.dtype}, not {here.dtype}'
     return ''
 
-def load_strictly(net: nn.Module, state: dict[str, Tensor], file: Path):
+def load_strictly(net: nn.Module, state: dict[str, Tensor], file: Path,
+                  why: str = 'config.json belongs to another model'):
     """Copy all tensors into `net`; InputError names the first that is missing, unexpected, of another shape
     or kind, or that holds what is no number or no variance.
+
+    net, state: whatever has state_dict and load_state_dict; tensors by name
+    file, why: for messages: where they are from, what it means if they don't fit
     """
     ours = net.state_dict()
     for key in sorted(ours.keys() | state.keys()):
         if found := unlike(ours.get(key), state.get(key)):
-            raise InputError(f'{file}: tensor {key} {found}; config.json belongs to another model')
+            raise InputError(f'{file}: tensor {key} {found}; {why}')
         value = state[key].to(ours[key].dtype)
         if not value.isfinite().all():
             raise InputError(f'{file}: tensor {key} has values that are no numbers, or too large for '

@@ -43,17 +43,18 @@ class View:
         return unfold_frames(((x + 1)/2*self.white - mean)/std, batch)
 
 # %% ../../nbs/30_networks.ipynb #77a3381d
-def last_layer(net: nn.Module) -> nn.Module:
-    "The layer that makes the logits."
-    return [m for m in net.modules() if isinstance(m, (nn.Linear, nn.Conv3d))][-1]
+def last_layer(net: nn.Module, back: int = 1) -> nn.Module:
+    "The layer that makes the logits, or an earlier one: the last but one with back = 2."
+    return [m for m in net.modules() if isinstance(m, (nn.Linear, nn.Conv3d))][-back]
 
-def look(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+def look(net: nn.Module, x: Tensor, back: int = 1) -> tuple[Tensor, Tensor]:
     """A classifier's logits, and what its last layer made them from, averaged over positions.
 
+    net, x, back: a view; 1: the last layer, 2: the one before, ...
     returns: features (B, d), logits (B, K)
     """
     given = []
-    with last_layer(net).register_forward_pre_hook(lambda layer, inputs: given.append(inputs[0])):
+    with last_layer(net, back).register_forward_pre_hook(lambda layer, inputs: given.append(inputs[0])):
         logits = net(x)
     return given[0].flatten(2).mean(2) if given[0].ndim > 2 else given[0], logits
 
