@@ -660,7 +660,7 @@ OTHERS = [
     ('a record stays beside other weights', '73_weights', "FILES = 'config.json', 'model.safetensors', 'record.json', 'README.md'", "FILES = 'config.json', 'model.safetensors'"),
     ('checkpoint without optimizer state', '72_checkpoints', "optimizer.state_dict()['state'].items()", '{}.items()'),
     ('optimizer state written and not read', '72_checkpoints', "if key.startswith(f'optimizer/{name}/'): states", "if False: states"),
-    ('moments in the order of the file', '72_checkpoints', 'torch.empty_like(p).copy_(x) if', 'x.clone() if'),
+    ('moments in the order of the file', '72_checkpoints', 'torch.empty_like(p).copy_(x)', 'x.clone()'),
     ('a moment of any size', '72_checkpoints', 'if (here.shape, here.dtype) != (there.shape, there.dtype): return', 'if False: return'),
     ('numbers of another type', '72_checkpoints', '(here.shape, here.dtype) != (there.shape, there.dtype)', 'here.shape != there.shape'),
     ('a moment without the others', '72_checkpoints', 'if key not in tensors and needed: return', 'if False: return'),

@@ -84,9 +84,10 @@ def load_optimizer(optimizer: torch.optim.Optimizer, states: dict[int, dict[str,
     optimizer, states: by number of the parameter
     """
     parameters = [p for group in optimizer.param_groups for p in group['params']]
-    # fused Adam walks both in step
-    like = lambda p, x: torch.empty_like(p).copy_(x) if x.shape == p.shape else x
-    states = {i: {key: like(parameters[i], x) for key, x in state.items()} for i, state in states.items()}
+    # fused Adam walks both in step; the number of steps stays where it can be read without waiting
+    like = lambda p, key, x: x if key == 'step' else torch.empty_like(p).copy_(x)
+    states = {i: {key: like(parameters[i], key, x) for key, x in state.items()}
+              for i, state in states.items()}
     optimizer.load_state_dict({'state': states, 'param_groups': optimizer.state_dict()['param_groups']})
 
 def unpack(tensors: dict[str, Tensor], parts: dict[str, nn.Module], optimizers: dict, begun: bool = True):
