@@ -7,7 +7,7 @@ __all__ = ['decode', 'cut_video', 'growing', 'fill', 'Windows', 'index_flaw', 'r
            'companions']
 
 # %% ../../nbs/64_store.ipynb #997e0ccd
-import os
+import errno, os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -206,6 +206,9 @@ def read_store(folder: str | os.PathLike) -> tuple:
         flaw = index_flaw(index, array)
         changed = frames.stat().st_mtime_ns > index_file.stat().st_mtime_ns
     except Exception as e: # NumPy's header may raise anything
+        if getattr(e, 'errno', 0) == errno.ENOMEM:
+            raise InputError(f'{frames}: this process may not address so much: lift that limit, '
+                             'ulimit -v unlimited, it takes no memory') from None
         flaw = ' '.join(str(e).split())[:80]
     if flaw:
         raise InputError(f'{folder}: damaged clip store, {flaw}: prepare it again')
