@@ -42,7 +42,10 @@ def spectral(layer: nn.Module) -> nn.Module:
     return spectral_norm(layer)
 
 def conv(cin: int, cout: int, kernel: int = 3) -> nn.Module:
-    "cin, cout, kernel: channels before and after; the size stays"
+    """A convolution that keeps the size.
+
+    cin, cout, kernel: channels before and after; pixels of its kernel, odd
+    """
     return spectral(nn.Conv2d(cin, cout, kernel, padding=kernel//2))
 
 class CodeNorm(nn.Module):
@@ -194,9 +197,11 @@ class TSGAN(OldBaseline):
         return {'D': adam('lr_D', self.D_I, self.D_V), 'G': adam('lr', self.sequence, self.G)}
 
     def code(self, n, generator=None):
+        "What n clips begin with, (n, code)."
         return noise((n, len(self.spread)), self.spread, generator)*self.spread
 
     def some_frames(self, clip, generator):
+        "So many frames of each clip, drawn with replacement, (looks*B, 3, size, size)."
         return cat([pick_frames(clip, generator) for _ in range(self.config['looks'])])
 
     def updates(self, clip, optimizers, generator):
