@@ -470,7 +470,7 @@ OTHERS = [
     ('all moments normalised together', '47_tsgan', 'return self.norm(torch.stack(written[1:], 2).flatten(1)).unflatten(1, (-1, FRAMES))', 'return F.batch_norm(torch.stack(written[1:], 2), None, None, training=True)'),
     ('input of a block not rectified', '47_tsgan', 'x = x if self.raw else x.relu()', 'x = x'),
     ('no margin', '47_tsgan', '(1 - real).relu().mean() + (1 + fake)', '(-real).relu().mean() + (1 + fake)'),
-    ('all parts of the code alike', '47_tsgan', 'return z*spread.repeat_interleave(parts).to(z)', 'return z'),
+    ('all parts of the code alike', '47_tsgan', 'self.spread, generator)*self.spread', 'self.spread, generator)'),
     ('discriminators learn once', '47_tsgan', "for _ in range(self.config['rounds']):", 'for _ in range(1):'),
     ('eight times the same frame', '47_tsgan', "cat([pick_frames(clip, generator) for _ in range(self.config['looks'])])", "pick_frames(clip, generator).repeat(self.config['looks'], 1, 1, 1)"),
     ('G judged by D_V alone', '47_tsgan', 'G_I + G_V, {', 'G_V, {'),

@@ -42,7 +42,10 @@ def spectral(layer: nn.Module) -> nn.Module:
     return spectral_norm(layer)
 
 def conv(cin: int, cout: int, kernel: int = 3) -> nn.Module:
-    "cin, cout, kernel: channels before and after; the size stays"
+    """A convolution that keeps the size.
+
+    cin, cout, kernel: channels before and after; pixels of its kernel, odd
+    """
     return spectral(nn.Conv2d(cin, cout, kernel, padding=kernel//2))
 
 class CodeNorm(nn.Module):
@@ -185,6 +188,8 @@ class TSGAN(OldBaseline):
         self.sequence = Sequence(code, hidden=32*ch)
         self.G = ShiftGenerator(size, ch, code)
         self.D_I, self.D_V = FramesDiscriminator(size, ch), ClipDiscriminator(ch)
+        spread = [std for std, n in zip(self.config['spread'], self.config['parts']) for _ in range(n)]
+        self.register_buffer('spread', torch.tensor(spread), persistent=False)
 
     def optimizers(self):
         adam = lambda lr, *parts: torch.optim.Adam([p for part in parts for p in part.parameters()],
@@ -192,11 +197,11 @@ class TSGAN(OldBaseline):
         return {'D': adam('lr_D', self.D_I, self.D_V), 'G': adam('lr', self.sequence, self.G)}
 
     def code(self, n, generator=None):
-        parts, spread = (torch.tensor(self.config[name]) for name in ('parts', 'spread'))
-        z = noise((n, sum(self.config['parts'])), self.sequence.memory.weight_hh, generator)
-        return z*spread.repeat_interleave(parts).to(z)
+        "What n clips begin with, (n, code)."
+        return noise((n, len(self.spread)), self.spread, generator)*self.spread
 
     def some_frames(self, clip, generator):
+        "So many frames of each clip, drawn with replacement, (looks*B, 3, size, size)."
         return cat([pick_frames(clip, generator) for _ in range(self.config['looks'])])
 
     def updates(self, clip, optimizers, generator):

@@ -18,8 +18,9 @@ from ..streams import DOUBLE, fold_frames, unfold_frames
 
 # %% ../../nbs/46_videovae.ipynb #3ed42aad
 def frame_encoder(size: int, ch: int, latent: int) -> nn.Sequential:
-    """size, ch, latent: pixels of a frame; base width; length of a code
+    """Convolutions until 4x4 is left, then two linear layers.
 
+    size, ch, latent: pixels of a frame; base width; length of a code
     returns: frames (B, 3, size, size) -> features (B, latent)
     """
     down = features(size, ch)
@@ -27,8 +28,9 @@ def frame_encoder(size: int, ch: int, latent: int) -> nn.Sequential:
                          nn.Linear(16*ch, latent))
 
 def frame_decoder(size: int, ch: int, latent: int) -> nn.Sequential:
-    """size, ch, latent: pixels of a frame; base width; length of a code
+    """The mirror image of `frame_encoder`.
 
+    size, ch, latent: pixels of a frame; base width; length of a code
     returns: codes (B, latent) -> frames (B, 3, size, size) in [-1, 1]
     """
     up = widths(size, ch)[-2:0:-1]
@@ -80,8 +82,9 @@ class Chain(nn.Module):
 
 # %% ../../nbs/46_videovae.ipynb #39bff01e
 def over_time(moments: list[Gaussian]) -> Gaussian:
-    """moments: of codes (B, latent), one for each frame
+    """One distribution over the codes of a whole film.
 
+    moments: of codes (B, latent), one for each frame
     returns: of codes (B, T, latent)
     """
     return Gaussian(*(torch.stack(x, 1) for x in zip(*((g.mean, g.logvar) for g in moments))))
@@ -101,8 +104,9 @@ class VideoVAE(OldBaseline):
     def optimizers(self): return {'all': self.adam(self)}
 
     def follow(self, clip, draw):
-        """Along a film that is there. clip, draw: (B, 3, T, size, size); Gaussian -> code
+        """Along a film that is there.
 
+        clip, draw: (B, 3, T, size, size); Gaussian -> code
         returns: the film rebuilt; posteriors and priors of its codes, (B, T, latent)
         """
         seen = self.chain.seen(self.encoder(fold_frames(clip)).unflatten(0, (len(clip), -1)))
