@@ -384,16 +384,19 @@ def say_plan(runs: list, out: Path, records: Path, workers: int):
 # %% ../nbs/91_cli.ipynb #b93852f0
 @app.command()
 def sample(model: str = typer.Argument(help='see below'),
-           n: int = typer.Option(16, help='how many clips'),
-           frames: int = typer.Option(16, help='frames of each, a multiple of 4'),
+           n: Optional[int] = typer.Option(None, help='how many clips; if not given, 16, or one film of more '
+                                                      'than 64 frames'),
+           frames: int = typer.Option(16, help='frames of each: a multiple of 4, or any number above 64'),
            seed: int = typer.Option(0, help='of the random codes'),
            out: Path = typer.Option(..., help='.gif or .mp4 file, or a folder')):
-    """Draw new clips; the first ones of a seed are the same, however many are drawn. MODEL is a training run,
-    a saved folder, a shipped name, or hf:OWNER/NAME@REVISION of the Hugging Face Hub.
+    """Draw new clips; the first ones of a seed are the same, however many are drawn. More than 64 frames are
+    a chain of clips, written while it is made. MODEL is a training run, a saved folder, a shipped name, or
+    hf:OWNER/NAME@REVISION of the Hugging Face Hub.
 
-    Example: encgan3 sample weizmann-s-tiny --n 16 --out new.gif
+    Examples: encgan3 sample weizmann-s-tiny --n 16 --out new.gif;
+    encgan3 sample weizmann-s-fig2 --frames 1000 --out long.mp4
     """
-    check(n=n, seed=seed)
+    check(seed=seed, **({} if n is None else {'n': n}))
     if out.suffix:
         one_of('suffix', out.suffix.lower(), ('.gif', '.mp4', '.png'))
     elif out.is_file():
@@ -401,9 +404,14 @@ def sample(model: str = typer.Argument(help='see below'),
     from torch import cat
     from tqdm.auto import tqdm
     from encgan3.campaign.runs import load_model
+    from encgan3.editing.longer import is_chain, write_films
     from encgan3.show import save
     from encgan3.training import step_generator
     net = load_model(model)
+    n = n or (1 if is_chain(net, frames) else 16)
+    if is_chain(net, frames):
+        write_films(net, out, n, frames, seed)
+        return typer.echo(f'{out}: {n} film{"s"*(n > 1)} of {frames} frames')
     with tqdm(range(n), 'sample', leave=False, delay=1) as numbers: # no bar appears after a failure
         clips = (net.sample(1, frames, step_generator(seed, i)) for i in numbers)
         if out.suffix:

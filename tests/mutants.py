@@ -281,6 +281,18 @@ OTHERS = [
     ('learns too slowly', '27_teaching', "EncGAN3.from_pretrained(folder/'start', lr=RATE)", "EncGAN3.from_pretrained(folder/'start')"),
     ('a report that changes the model', '27_teaching', 'model.eval()\n        made = model', 'made = model'),
     ('a training fails without a word', '27_teaching', 'raise InputError(why)', 'pass'),
+    # 28_longer
+    ('recall of what was inferred', '28_longer', 'how.recall*first + (1 - how.recall)*q.zx.mean', 'how.recall*q.zx.mean + (1 - how.recall)*first'),
+    ('content of the first frame remembered', '28_longer', 'frame=end[:, :, -1:])', 'frame=end[:, :, :1])'),
+    ('motion loses its spread', '28_longer', '(1 - how.keep**2)**.5*noise(', '(1 - how.keep)**2*noise('),
+    ('the oldest window first', '28_longer', 'q.zv.mean.flip(2).transpose(1, 2)', 'q.zv.mean.transpose(1, 2)'),
+    ('the clip that joins worst', '28_longer', 'apart.argmin(1)', 'apart.argmax(1)'),
+    ('a fade backwards', '28_longer', 'linspace(0, 1, k + 2)', 'linspace(1, 0, k + 2)'),
+    ('frames of a fade shown twice', '28_longer', 'yield new[:, :, :-how.overlap]', 'yield new'),
+    ('a film that is never forgotten', '28_longer', 'new], 2)[:, :, -MEMORY:]', 'new], 2)'),
+    ('all films of a file alike', '28_longer', 'step_generator(seed, i)) for i', 'step_generator(seed, 0)) for i'),
+    ('the end of a fade is elsewhere', '28_longer', '(after % period <= overlap)', '(after % period > overlap)'),
+    ('a place taken for a loop', '28_longer', 'films - films.mean(2, keepdim=True)', 'films - films.mean()'),
     # 30_networks
     ('first frames, not central ones', '30_networks', 'start, batch = (clip.shape[2] - self.frames)//2, len(clip)', 'start, batch = 0, len(clip)'),
     ('mean taken off before scaling', '30_networks', '((x + 1)/2*self.white - mean)/std', '((x + 1)/2 - mean)*self.white/std'),

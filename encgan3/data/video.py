@@ -12,8 +12,9 @@ __all__ = ['REPEATABLE', 'CODECS', 'BY_SUFFIX', 'STEPS', 'MIRROR', 'SEGMENT', 'C
 # %% ../../nbs/60_video.ipynb #e30e7688
 import mmap, os, time, warnings, zlib
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple
+from typing import Callable, Iterable, Iterator, NamedTuple
 
 import numpy as np
 
@@ -28,22 +29,25 @@ CODECS = dict( # name -> pixel format, options; FFmpeg's names
     ffv1=('bgr0', {})) # lossless
 BY_SUFFIX = {'.avi': 'mpeg4', '.mp4': 'libx264', '.mkv': 'ffv1'}
 
-def encode(out, frames: np.ndarray, fps: float, codec: str, container: str | None = None, **options: str):
+def encode(out, frames: Iterable[np.ndarray], fps: float, codec: str, container: str | None = None,
+           **options: str):
     """Frames into a file that is open or will be; an odd last row or column is repeated.
 
     out, container: name or open file, and of that the kind, such as mp4
-    frames: uint8 (T, H, W, 3)
+    frames: uint8 (H, W, 3) each, at least one; an array of them, or as they are made
     codec, options: one of CODECS, and what differs from its options
     """
     import av
-    height, width = (n + n % 2 for n in frames.shape[1:3])
+    frames = iter(frames)
+    first = next(frames)
+    height, width = (n + n % 2 for n in first.shape[:2])
     with av.open(out, 'w', format=container) as file:
         stream = file.add_stream(codec, rate=Fraction(fps).limit_denominator(1001),
                                  options=CODECS[codec][1] | options)
         stream.height, stream.width = height, width
         stream.pix_fmt = CODECS[codec][0]
         stream.codec_context.thread_count = 1
-        for f in frames: # one at a time, since films may be long
+        for f in chain([first], frames): # one at a time, since films may be long
             f = np.pad(f, ((0, height - len(f)), (0, width - f.shape[1]), (0, 0)), 'edge')
             file.mux(stream.encode(av.VideoFrame.from_ndarray(f, format='rgb24')))
         file.mux(stream.encode())
