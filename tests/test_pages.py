@@ -7,7 +7,7 @@ from pages import OFF, code_cells, is_export, is_off, notebooks, read, root, set
 
 # a picture is the point there
 PICTURES = ('01_idea 03_figure1 20_train 21_samples 22_latents 24_hires 25_two_people 26_own_videos '
-            '28_longer 52_table1 54_table3 66_synthetic 67_figures 68_faces 90_demo index').split()
+            '52_table1 54_table3 66_synthetic 67_figures 68_faces 90_demo index').split()
 KILOBYTES = dict.fromkeys(PICTURES, 1000)
 EXPORT_LINES, LESSON_LINES, CELLS, WORDS = 60, 30, 50, 120
 RANDOM = re.compile(r'torch\.(rand|randn|randint|randperm)\(|\brandom\.(random|choice)\('
