@@ -732,7 +732,7 @@ OTHERS = [
     ('half a model replaces a good one', '78_records', 'with new_folder(folder, FILES) as new: half', 'new = Path(folder)\n    if new: half'),
     ('still film of the last frame', '78_records', 'clip[:, :, :1].expand_as(clip)), q.zx', 'clip[:, :, 3:4].expand_as(clip)), q.zx'),
     ('clips of one a step', '78_records', 's["steps"]*s["batch"] for s in stages', 's["steps"] for s in stages'),
-    ('stages without discriminators counted', '78_records', "for s in stages if s['config'].get('adversarial', 1))", 'for s in stages)'),
+    ('stages without discriminators counted', '78_records', "for s in stages if not alone(s['config']))", 'for s in stages)'),
     ('labels of the last stage alone', '78_records', "for s in stages for factor in s.get(", "for s in stages[:1] for factor in s.get("),
     ('recordings are stand-ins', '78_records', 'if shown["stand_in"] else "recordings"', 'if True else "recordings"'),
     ('F-SA of the first stage', '78_records', ".get(config.get('attention'), 'no')}", ".get(stages[0]['config'].get('spatial'), 'no')}"),
