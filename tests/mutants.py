@@ -828,6 +828,7 @@ OTHERS = [
     ('a model that knows nothing is praised', '91_cli', "if not all(knows(found['PSNR'], found['still']) for found in scores.values()):", 'if False:'),
     ('taught nothing', '91_cli', 'learn(mine, out, start or STARTER, minutes=minutes, batch=batch)', 'net'),
     ('samples alike', '91_cli', 'step_generator(seed, i)) for i', 'step_generator(seed, 0)) for i'),
+    ('a long film is sixteen', '91_cli', 'n = n or (1 if is_chain(net, frames) else 16)', 'n = n or 16'),
     ('samples depend on their number', '91_cli', 'step_generator(seed, i)) for i', 'step_generator(seed, i + n)) for i'),
     ('grows unasked', '91_cli', 'if grow: return grown', 'if start: return grown'),
     ('recipe not passed on', '91_cli', "seed, recipe or 'printed', **changes)", 'seed, **changes)'),
