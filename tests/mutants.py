@@ -507,6 +507,7 @@ OTHERS = [
     ('bfloat16 and float32 under one name', '50_runs', "['bf16'] if self.precision == 'bf16' else []", '[]'),
     # 51_tables
     ('unequal batches in one table', '51_tables', "for key in ('batch', 'precision'", "for key in ('precision'"),
+    ('other clips in one table', '51_tables', "k not in ('rule', 'versions')", "k == 'dataset'"),
     ('two lengths in one table', '51_tables', "if r['steps'] == usual}", '}'),
     ('column of another data set', '51_tables', 'column = STANDS_FOR.get(data)', "column = 'KTH'"),
     # 56_workers
