@@ -12,6 +12,7 @@ __all__ = ['CALLED', 'app', 'BY_SIZE', 'UsageError', 'tell_version', 'options', 
 import json, re, signal, sys, threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from shlex import quote
 from typing import Optional
@@ -412,8 +413,10 @@ def sample(model: str = typer.Argument(help='see below'),
     if is_chain(net, frames):
         write_films(net, out, n, frames, seed)
         return typer.echo(f'{out}: {n} film{"s"*(n > 1)} of {frames} frames')
-    with tqdm(range(n), 'sample', leave=False, delay=1) as numbers: # no bar appears after a failure
-        clips = (net.sample(1, frames, step_generator(seed, i)) for i in numbers)
+    clip = lambda i: net.sample(1, frames, step_generator(seed, i))
+    first = clip(0) # a wrong number of frames is refused before there is a bar
+    with tqdm(range(1, n), 'sample', n, leave=False, delay=1, initial=1) as numbers:
+        clips = chain([first], map(clip, numbers))
         if out.suffix:
             save(cat([*clips]), out)
         else: # one after the other, so that any number fits in memory

@@ -209,8 +209,8 @@ def careful(optimizer, *_):
 
 @promise('R5', 'what is no number stops a run before an update, names the step, and spoils no file', 2, 60)
 def poison(n, folder, dice):
-    names = dice.sample([name for name in MODELS if 'EncGAN3' in name or name in ('VGAN', 'MoCoGAN', 'G3AN')],
-                        k=len(MODELS) - 2)
+    names = [name for name in MODELS if 'EncGAN3' in name or name in ('VGAN', 'MoCoGAN', 'G3AN')]
+    dice.shuffle(names)
     for k in range(n):
         name, where = names[k % len(names)], ('the input', 'a loss', 'a gradient', 'a weight')[k % 4]
         kind = dice.choice([*BAD])
