@@ -137,7 +137,7 @@ def judged(claim: Claim, records: dict) -> tuple[str, str]:
     found = [found_of(total, records) for total in claim.sums]
     verdicts = [verdict_of(total, f) for total, f in zip(claim.sums, found)]
     verdict = FAILS if FAILS in verdicts else OPEN if OPEN in verdicts else HOLDS
-    against = [f'against it: {total.words}' for total, v in zip(claim.sums, verdicts) if v == FAILS]
+    against = [f'measured otherwise: {total.words}' for total, v in zip(claim.sums, verdicts) if v == FAILS]
     seeds = min((f.seeds for f in found if f.seeds), default=0)
     counted = [f'{seeds} seed{"s"*(seeds > 1)}'] if seeds else []
     return verdict, '; '.join((against or (reasons(found) if verdict == OPEN else [])) + counted)
@@ -149,7 +149,7 @@ def reasons(found: list[Found]) -> list[str]:
     told = {f'not measured: {"; ".join(missing)}': missing,
             'no sample of either passes for real': any(f.fog for f in known),
             'no interval': any(math.isnan(f.half) for f in known)}
-    return [words for words, true in told.items() if true] or ['the interval holds the bound']
+    return [words for words, true in told.items() if true] or ['too close to tell']
 
 # %% ../../nbs/57_claims.ipynb #d55abb44
 def effects_of(encoder: tuple[Term, Term], fsa: tuple[Term, Term], words: str) -> Sum:
@@ -162,30 +162,32 @@ REBUILT, REBUILT_NO = (t._replace(part='posterior') for t in (ENC, NO_FSA))
 
 def most_swaps(experiment: str, code: str) -> Sum:
     "Swaps keep what a code stands for, the subject or the action, in more than half of all pairs."
-    return Sum(f'{code}: right in most swaps, {experiment}', (Term(1, experiment, 'swap', code),),
+    return Sum(f'{code} right in most swaps of {experiment}', (Term(1, experiment, 'swap', code),),
                above=True, bound=.5)
 
 def scores(low: Term, high: Term, score: str) -> Sum:
     "Another score than FID, lower for one."
-    words = f'{score}: {low.experiment} below {high.experiment}'
+    words = f'{score} of {low.experiment} below {high.experiment}'
     return less(low._replace(score=score), high._replace(score=score), words)
 
 CLAIMS = (
     Claim('EncGAN3 is better than G³AN, that than MoCoGAN, that than TGAN, that than VGAN', 'Table 1',
-          tuple(less(Term(1, a), Term(1, b), f'FID: {a} below {b}') for a, b in
+          tuple(less(Term(1, a), Term(1, b), f'FID of {a} below {b}') for a, b in
                 (('EncGAN3', 'G3AN'), ('G3AN', 'MoCoGAN'), ('MoCoGAN', 'TGAN'), ('TGAN', 'VGAN')))),
     Claim('EncGAN3 achieves the best results: IS, H(y) and H(y|x)', 'Table 2, Section 5',
           (scores(G3, ENC, 'IS'), scores(G3, ENC, 'H(y)'), scores(ENC, G3, 'H(y|x)'))),
     Claim('The encoder improves more than F-SA (trained without an encoder)', 'Table 3, Section 5',
-          (effects_of((ENC, G3), (ENC, NO_FSA), 'FID: encoder against F-SA, both in EncGAN3(G)'),)),
+          (effects_of((ENC, G3), (ENC, NO_FSA),
+                      'FID falls more by the encoder than by F-SA, in EncGAN3(G)'),)),
     Claim('The encoder improves more than F-SA (sampled without it)', 'Table 3, Section 5',
-          (effects_of((REBUILT, ENC), (REBUILT, REBUILT_NO), 'FID: Enc+G against G, and F-SA in Enc+G'),)),
+          (effects_of((REBUILT, ENC), (REBUILT, REBUILT_NO),
+                      'FID falls more by Enc+G than by F-SA, in Enc+G'),)),
     Claim('F-SA brings an improvement', 'Table 3, Section 5',
-          (less(G3, Term(1, 'G3AN, no F-SA'), 'FID: F-SA in G3AN'),
-           less(ENC, NO_FSA, 'FID: F-SA in EncGAN3(G)'),
-           less(REBUILT, REBUILT_NO, 'FID: F-SA in EncGAN3(Enc+G)'))),
+          (less(G3, Term(1, 'G3AN, no F-SA'), 'FID falls by F-SA in G3AN'),
+           less(ENC, NO_FSA, 'FID falls by F-SA in EncGAN3(G)'),
+           less(REBUILT, REBUILT_NO, 'FID falls by F-SA in EncGAN3(Enc+G)'))),
     Claim('Both auxiliary streams are necessary', 'Table 4, Section 5',
-          tuple(less(ENC, Term(1, name), f'FID: EncGAN3 below {name}')
+          tuple(less(ENC, Term(1, name), f'FID of EncGAN3 below {name}')
                 for name in ('no G_S', 'no G_T', 'no G_S, G_T'))),
     Claim('Content and motion are separate, as printed', 'Fig. 3, Section 5',
           tuple(most_swaps('EncGAN3', name) for name in ('subject', 'action'))),
