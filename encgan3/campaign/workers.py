@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from tqdm.auto import tqdm
 
 from ..baselines.base import size_of
-from .runs import EXPERIMENTS, Run, measure, read_records, training_lock
+from .runs import Run, measure, read_records, training_lock, untrained
 from ..clips import FRAMES
 from ..engine.checkpoints import checkpoints
 from ..engine.files import BEAT, locked, sweep
@@ -47,8 +47,7 @@ def pace(run: Run, seconds: float, clips: int = 4) -> float:
 
     seconds, clips: how long to measure; clips of a step
     """
-    cls, settings = EXPERIMENTS[run.experiment]
-    model = cls.from_preset(run.preset, 0, **settings).to(gpu_or_cpu()).train()
+    model = untrained(run.experiment, run.preset).to(gpu_or_cpu()).train()
     optimizers, accelerator = model.optimizers(), Accelerator(cpu=gpu_or_cpu().type == 'cpu') # as train does
     size = size_of(run.preset)['size']
     clip = (torch.rand(clips, 3, FRAMES, size, size, generator=step_generator(0, 0))*2 - 1).to(gpu_or_cpu())

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FORMAT', 'MOST_BYTES', 'MOST_STEPS', 'MOST_SIZE', 'LEAST', 'DOUBT', 'PEOPLE', 'ACTIONS', 'write_codes', 'read_codes',
            'Item', 'starts_of', 'item_of', 'received', 'edited', 'knows', 'Scene', 'playable', 'scene_of', 'drawn',
-           'scene']
+           'remembered', 'scene']
 
 # %% ../../nbs/86_items.ipynb #5ce4d715
 import json
@@ -173,6 +173,18 @@ def drawn(model: EncGAN3, name: str, temperature: float = 1., seed: int = 0) -> 
                   for shape in ((1, model.knobs.content), (1, model.knobs.motion, 1)))
     return Item(name, model.decode(*codes), codes)
 
+def remembered(model: EncGAN3, codes: dict) -> tuple[list[Item], Directions]:
+    """Films of which the codes alone are there, shown as the model decodes them.
+
+    codes: see `kept_codes`
+    returns: the middle window of each film; directions of all windows
+    """
+    zx, zv = torch.tensor(codes['zx']), torch.tensor(codes['zv'])[..., None]
+    facts, each = codes['facts'], codes['each']
+    items = [Item(' '.join(facts[i][key] for key in ('subject', 'action') if key in facts[i]),
+                  model.decode(zx[[i]], zv[[i]]), (zx[[i]], zv[[i]])) for i in range(each//2, len(zx), each)]
+    return items, directions_of(zx, zv, facts)
+
 def scene(model: str | Path = 'weizmann-s-tiny') -> Scene:
     """A model by its name, with clips that it knows; InputError if there is no such model.
 
@@ -183,7 +195,9 @@ def scene(model: str | Path = 'weizmann-s-tiny') -> Scene:
         record = record_of(model)
         about, shown = provenance(record), record['shown']
     except InputError:
-        about, shown = 'no record of how it was trained', {}
+        about, shown, record = 'no record of how it was trained', {}, {}
+    if 'codes' in record:
+        return Scene(str(model), net, *remembered(net, record['codes']), about)
     if (shown.get('dataset'), shown.get('stand_in')) == ('weizmann', True):
         clips, facts = film_pairs([(who, what) for who in PEOPLE for what in ACTIONS], net.knobs.size, each=3)
         known = directions_of(*codes_of(net, clips), facts)

@@ -11,7 +11,7 @@ const MOST_ITEMS = 8
 
 const clock = new Clock({fps: 8})
 let model, about // of the chosen model: about.json
-let items = [] // {id, name, codes, film, own}, and once they are known: rebuilt, psnr, still
+let items = [] // {id, name, codes, film, own, bare}, and once they are known: rebuilt, psnr, still
 let made = null // what is on the stage: {codes, film}
 let surprise = null // codes drawn by lot, until they are kept or thrown away
 let count = 0 // of items, for their names among wishes
@@ -115,14 +115,14 @@ const showPair = side => telling(async () => {
     }
     if (item !== chosen(side)) return
     views[`${side}-rebuilt`].show(item.rebuilt)
-    document.querySelector(`#${side}-rebuilt figcaption`).textContent = item.lot ? 'from its codes'
+    document.querySelector(`#${side}-rebuilt figcaption`).textContent = item.lot || item.bare ? 'from its codes'
         : `rebuilt: ${item.psnr.toFixed(1)} dB (its first frame, still: ${item.still.toFixed(1)})`
     known()
 })()
 
 /* One plain sentence, if the model does not know a clip: see `knows` of encgan3.editing.items. */
 function known() {
-    const strange = [chosen('a'), chosen('b')].find(item => !item.lot
+    const strange = [chosen('a'), chosen('b')].find(item => !item.lot && !item.bare
         && item.psnr < Math.max(about.least, item.still - about.doubt))
     say('known', strange ? `The model doesn't know films like ${strange.name}: it was trained on `
         + `${about.trained}, and makes of others what it knows. `
@@ -247,7 +247,7 @@ async function use(name, link = new URLSearchParams()) {
     if (await model.open(new URL(folder, location.href).href, coming) === null) return // a third was chosen
     about = {...coming, name}
     forget()
-    items = coming.items.map(({name, zx, zv}, i) => ({id: count++, name, film: films[i],
+    items = coming.items.map(({name, zx, zv}, i) => ({id: count++, name, film: films[i], bare: coming.bare,
         codes: {zx: Float32Array.from(zx), zv: Float32Array.from(zv)}}))
     layControls()
     offer()
