@@ -229,7 +229,7 @@ def measured(name: str) -> dict:
             'clips': [clips.mean().item(), clips.std().item(), motion,
                       *clips[:, :, ::5, 7::13, 5::11].flatten()[::7].tolist()]}
 
-@promise('R15', 'what older versions wrote loads, and makes the clips that it made', 2, 6)
+@promise('R15', 'what older versions wrote loads, and makes the clips that it made', 2, 7)
 def older_versions(n, folder, dice):
     known = json.loads(KNOWN.read_text())
     there = sorted(p.name for p in SHIPPED.glob('*') if (p/'config.json').exists()

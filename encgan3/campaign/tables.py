@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STANDS_FOR', 'paper_side', 'our_side', 'written', 'beside', 'ranks', 'trained_and_measured', 'comparable', 'curves',
-           'frames_of', 'gallery']
+           'frames_of', 'samples', 'gallery', 'moving_gallery']
 
 # %% ../../nbs/51_tables.ipynb #de749c20
 import json
@@ -157,16 +157,38 @@ def frames_of(gif: Path, every: int = 3) -> np.ndarray:
             frames += [np.asarray(frame.convert('RGB'))]*round(frame.info['duration']/80)
     return np.stack(frames[::every])
 
+def samples(folder: Path, records: dict, clips: int, every: int) -> dict[str, list[np.ndarray]]:
+    """New clips of every method, as they lie beside the records.
+
+    clips: of each method
+    every: how many frames
+    returns: by experiment, in the order of EXPERIMENTS: uint8 clips, (T, H, W, 3)
+    """
+    found = {}
+    for name, r in sorted(records.items(), key=lambda item: list(EXPERIMENTS).index(item[1]['experiment'])):
+        film, size = frames_of(Path(folder)/f'{name}.gif', every), r['config']['size']
+        found[r['experiment']] = [film[:, :size, i*size:(i + 1)*size] for i in range(clips)]
+    return found
+
 def gallery(folder: Path, records: dict, clips: int = 2) -> np.ndarray:
-    """Samples of every method, a row a clip, as they lie beside the records.
+    """Samples of every method, a row a clip, every third frame.
 
     clips: of each method
     returns: uint8 picture
     """
     rows, labels = [], []
-    for name, r in sorted(records.items(), key=lambda item: list(EXPERIMENTS).index(item[1]['experiment'])):
-        film = frames_of(Path(folder)/f'{name}.gif')
-        size = r['config']['size']
-        rows += [np.concatenate(film[:, :, i*size:(i + 1)*size], 1) for i in range(clips)]
-        labels += [r['experiment']] + ['']*(clips - 1)
+    for experiment, films in samples(folder, records, clips, 3).items():
+        rows += [np.concatenate(film, 1) for film in films]
+        labels += [experiment] + ['']*(clips - 1)
     return labelled(np.concatenate(rows), rows=labels)
+
+def moving_gallery(folder: Path, records: dict, clips: int = 4) -> np.ndarray:
+    """Samples of every method, moving: a row a method.
+
+    clips: of each method
+    returns: a film, uint8 (T, H, W, 3); sides are even, as H.264 wants them
+    """
+    found = samples(folder, records, clips, 1)
+    rows = [np.concatenate(films, 2) for films in found.values()] # each (T, H, clips*W, 3)
+    film = np.stack([labelled(np.concatenate(row), rows=[*found]) for row in zip(*rows)])
+    return film[:, :film.shape[1]//2*2, :film.shape[2]//2*2]

@@ -171,7 +171,8 @@ def book(folder: Path, work: Path, modules: Path):
     shutil.copy(modules/'mathjax'/'es5'/'tex-svg.js', folder/'_static'/'mathjax')
 
 # %% ../../nbs/95_site.ipynb #5e872926
-MODELS = {'weizmann-s-tiny': 'small and quick, 32 pixels', 'weizmann-s': 'larger, 128 pixels'}
+MODELS = {'weizmann-s-tiny': 'drawn people, 32 pixels: quick', 'weizmann-tiny': 'real people, 32 pixels',
+          'weizmann-s': 'drawn people, 128 pixels'}
 
 def site(folder: str | Path = 'build/site', work: str | Path = 'build/work', models: dict = MODELS):
     """Write book and explorer; InputError without the repository, or if a part can't be made.
