@@ -207,6 +207,8 @@ def write_model(folder: str | Path, tensors: dict[str, Tensor], config: dict):
     with new_folder(folder, FILES) as new:
         save_file({key: value.contiguous() for key, value in tensors.items()}, new/'model.safetensors')
         (new/'config.json').write_text(json.dumps(config, indent=1))
+        # safetensors lets nobody but its owner read a new file
+        (new/'model.safetensors').chmod((new/'config.json').stat().st_mode)
 
 class Saved(PyTorchModelHubMixin):
     "What huggingface_hub gives a model, written whole or not at all."
