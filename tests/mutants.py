@@ -505,6 +505,7 @@ OTHERS = [
     ('reconstructions as samples', '50_runs', "('EncGAN3(G), F-SA', 'EncGAN3', 'prior')", "('EncGAN3(G), F-SA', 'EncGAN3', 'posterior')"),
     ('every model is EncGAN3', '50_runs', 'if method is None: return', 'if True: return'),
     ('bfloat16 and float32 under one name', '50_runs', "['bf16'] if self.precision == 'bf16' else []", '[]'),
+    ('a network half as large for an equal one', '50_runs', 'bisect_left(widths, whole, key=alone)', 'bisect_left(widths, whole/2, key=alone)'),
     # 51_tables
     ('unequal batches in one table', '51_tables', "for key in ('batch', 'precision'", "for key in ('precision'"),
     ('other clips in one table', '51_tables', "k not in ('rule', 'versions')", "k == 'dataset'"),
@@ -671,6 +672,7 @@ OTHERS = [
     ('half a model replaces a good one', '73_weights', 'with new_folder(folder, FILES) as new: save_file(', 'new = Path(folder)\n    new.mkdir(exist_ok=True)\n    if new: save_file('),
     # 19_model
     ('a record stays beside other weights', '73_weights', "FILES = 'config.json', 'model.safetensors', 'record.json', 'README.md'", "FILES = 'config.json', 'model.safetensors'"),
+    ('weights for their owner alone', '73_weights', "(new/'model.safetensors').chmod((new/'config.json').stat().st_mode)", 'pass'),
     ('checkpoint without optimizer state', '72_checkpoints', "optimizer.state_dict()['state'].items()", '{}.items()'),
     ('optimizer state written and not read', '72_checkpoints', "if key.startswith(f'optimizer/{name}/'): states", "if False: states"),
     ('moments in the order of the file', '72_checkpoints', 'torch.empty_like(p).copy_(x)', 'x.clone()'),
@@ -735,7 +737,9 @@ OTHERS = [
     ('clips of one a step', '78_records', 's["steps"]*s["batch"] for s in stages', 's["steps"] for s in stages'),
     ('stages without discriminators counted', '78_records', "for s in stages if not alone(s['config']))", 'for s in stages)'),
     ('labels of the last stage alone', '78_records', "for s in stages for factor in s.get(", "for s in stages[:1] for factor in s.get("),
-    ('recordings are stand-ins', '78_records', 'if shown["stand_in"] else "recordings"', 'if True else "recordings"'),
+    ('recordings are stand-ins', '78_records', 'if data["stand_in"] else "recordings"', 'if True else "recordings"'),
+    ('begun with itself', '78_records', ' if told(data) != told(shown)]', ']'),
+    ('codes of somebody else', '78_records', "if f.get('subject') in people}", "if f.get('subject') not in people}"),
     ('F-SA of the first stage', '78_records', ".get(config.get('attention'), 'no')}", ".get(stages[0]['config'].get('spatial'), 'no')}"),
     ('faults untold', '78_records', "+ '.', *faults])", "+ '.'])"),
     ('recipe of the first stage', '78_records', "config = sum(s['steps'] for s in stages), stages[-1]['config']", "config = sum(s['steps'] for s in stages), stages[0]['config']"),
@@ -846,8 +850,9 @@ OTHERS = [
     ('the model itself made light', '94_browser', 'return light(Encoders(twin)), light(twin.average or twin.G)', 'return light(Encoders(model)), light(model.average or model.G)'),
     ('clips of one length', '94_browser', "['clip'], ({}, steps))", "['clip'], ({}, {}))"),
     ('notes on the machine stay in the file', '94_browser', "part.ClearField('metadata_props')", 'pass'),
-    ('codes of other clips', '95_site', "zv=zv[i].flatten().tolist()) for i in shown", "zv=zv[i - 1].flatten().tolist()) for i in shown"),
+    ('codes of other clips', '95_site', "zv=item.codes[1].flatten().tolist()", "zv=items[0].codes[1].flatten().tolist()"),
     ('a page has no place in the book', '95_site', r"\((\d\w+)\.ipynb\)', contents", r"\((\d0\w+)\.ipynb\)', contents"),
     ('packages fetched each time', '95_site', 'mine.read_bytes() == lock.read_bytes(): return fetched', 'not lock: return fetched'),
+    ('a person twice', '95_site', 'zip(people, actions)', 'zip([*people][:1]*9, actions)'),
 ]
 
