@@ -16,7 +16,7 @@ from pages import root
 
 REQUIRED = os.environ.get('ENCGAN3_BROWSER') == 'required'
 FILMS = 'a', 'b', 'edited', 'rebuilt-a', 'rebuilt-b'
-PATIENCE = 60_000 # milliseconds; a test fails rather than waits for ever
+PATIENCE = 180_000 # milliseconds; a test fails rather than waits for ever
 BYTES = """async img => { // what the picture is made of, in base64
     const data = new Uint8Array(await (await fetch(img.src)).arrayBuffer());
     return btoa(Array.from(data, x => String.fromCharCode(x)).join('')) }"""
