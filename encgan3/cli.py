@@ -346,6 +346,8 @@ def table_of(found: dict) -> str:
 @app.command()
 def reproduce(tables: list[str] = typer.Argument(help='table1 to table4; table5, which is ours; or campaign'),
               data: list[str] = typer.Option(['weizmann-s'], help='stand-in, or clip store; may be repeated'),
+              only: list[str] = typer.Option([], help='an experiment, such as G3AN; may be repeated, in the '
+                                                      'order that is wanted'),
               seeds: int = typer.Option(1, help='trainings of each row, from seed 0 on'),
               preset: Optional[str] = typer.Option(None,
                                                    help='tiny, small, paper64, paper128; '
@@ -375,11 +377,12 @@ def reproduce(tables: list[str] = typer.Argument(help='table1 to table4; table5,
     check(workers=workers)
     one_of('preset', preset, PRESETS)
     one_of('precision', precision, PRECISIONS)
-    from encgan3.campaign.runs import campaign, listing, queue, read_records
+    from encgan3.campaign.runs import campaign, listing, narrowed, queue, read_records
     from encgan3.campaign.workers import reproduce as work_through
     from encgan3.engine.stopping import stop_asked
     runs = (campaign(data, preset or 'micro', **how) if tables == ['campaign']
             else queue(numbers, data, seeds, preset or 'tiny', steps, **how))
+    runs = narrowed(runs, only)
     records = records or out/'records'
     if not only_list and not as_json:
         say_plan(runs, out, records, workers)

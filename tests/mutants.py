@@ -487,6 +487,7 @@ OTHERS = [
     ('eight times the same frame', '47_tsgan', "cat([pick_frames(clip, generator) for _ in range(self.config['looks'])])", "pick_frames(clip, generator).repeat(self.config['looks'], 1, 1, 1)"),
     ('G judged by D_V alone', '47_tsgan', 'G_I + G_V, {', 'G_V, {'),
     # 50_runs
+    ('named experiments in the order of the queue', '50_runs', 'return [run for name in only for run in runs_of[name]] if only else runs', 'return [run for run in runs if run.experiment in only] if only else runs'),
     ('a record without settings passes', '50_runs', 'or not isinstance(config, dict)', ''),
     ('a record without a network passes', '50_runs', "for key in ('name', 'network')): raise", "for key in ()): raise"),
     ('all seeds of one method first', '50_runs', 'for seed in range(seeds) for d in data for e in EXPERIMENTS if e in needed]', 'for d in data for e in EXPERIMENTS if e in needed for seed in range(seeds)]'),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'EXPERIMENTS', 'ROWS', 'BUDGETS', 'TABLE1_ALONE', 'OURS', 'THEIRS', 'CAMPAIGN', 'FORMAT', 'SHOWN',
-           'load_model', 'equal_width', 'untrained', 'data_key', 'Run', 'queue', 'campaign', 'read_records',
+           'load_model', 'equal_width', 'untrained', 'data_key', 'Run', 'queue', 'campaign', 'narrowed', 'read_records',
            'by_new_names', 'training_lock', 'listing', 'store_of', 'code_version', 'commit', 'gates', 'hardware',
            'milestones', 'curve_file', 'row_file', 'write_row', 'measured_point', 'condensed', 'write_growth',
            'measure', 'write_record']
@@ -213,6 +213,22 @@ def campaign(data: list[str], preset: str = 'micro', **how) -> list[Run]:
         raise InputError(f'{", ".join(data)}: the campaign wants {", ".join(wanted)}; make one with: '
                          'encgan3 prepare')
     return runs
+
+# %% ../../nbs/50_runs.ipynb #50aa0002
+def narrowed(runs: list[Run], only: list[str]) -> list[Run]:
+    """The runs of some experiments, in the order in which these are named.
+
+    InputError for an experiment without a run.
+
+    only: of EXPERIMENTS; none: all runs
+    """
+    runs_of = {run.experiment: [] for run in runs}
+    for run in runs:
+        runs_of[run.experiment].append(run)
+    for name in only:
+        if name not in runs_of:
+            raise InputError(f'only={name!r}: these runs have no such experiment; take one of: {"; ".join(runs_of)}')
+    return [run for name in only for run in runs_of[name]] if only else runs
 
 # %% ../../nbs/50_runs.ipynb #8b5ef4df
 FORMAT = 2 # of a record; what another version wrote is not mixed in
