@@ -35,17 +35,19 @@ site: install
 	$(BIN)/python -c 'from encgan3.site.build import site; site()'
 	@echo 'To look at it: cd build/site && python3 -m http.server, and open http://localhost:8000'
 
+# kernels and workers that are killed leave their temporary folders behind: half a gigabyte a run
+swept = scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && trap 'exit 130' INT TERM && TMPDIR="$$scratch"
 test mutants soak: export OMP_NUM_THREADS = 1
 test mutants soak: export HF_HUB_OFFLINE = 1
 test: install
-	$(BIN)/nbdev_test --n_workers 2 --timing
-	$(BIN)/python -m pytest --nbval --nbval-current-env --numprocesses 2 --quiet nbs tests
+	$(swept) $(BIN)/nbdev_test --n_workers 2 --timing
+	$(swept) $(BIN)/python -m pytest --nbval --nbval-current-env --numprocesses 2 --quiet nbs tests
 
 mutants: install
-	ENCGAN3_MUTANTS=all $(BIN)/python -m pytest --numprocesses 2 --quiet tests/test_mutants.py
+	$(swept) ENCGAN3_MUTANTS=all $(BIN)/python -m pytest --numprocesses 2 --quiet tests/test_mutants.py
 
 soak: install
-	$(BIN)/python tests/soak.py $(ONLY)
+	$(swept) $(BIN)/python tests/soak.py $(ONLY)
 
 lab: install
 	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --notebook-dir . --LabApp.default_url=/lab/tree/nbs/index.ipynb --ServerApp.tornado_settings="{'websocket_max_message_size': 268435456}" # uploads of videos are larger than the default

@@ -33,6 +33,9 @@ WATCH = """stage => { // from now on: milliseconds from each key to the picture 
         .observe(stage, {attributes: true, attributeFilter: ['data-shown']}) }"""
 CUT_OFF = """() => [...document.querySelectorAll('button, figcaption, .slider span, select, h1, h2, p')]
     .filter(x => x.offsetParent && x.scrollWidth > x.clientWidth + 1).map(x => x.textContent)"""
+DRAWN = """n => {
+    const {shown, asked} = document.querySelector('#stage')?.dataset ?? {}
+    return +shown >= n && shown === asked }"""
 BLANK = """() => [...document.images].filter(x => !x.complete || !x.naturalWidth).map(x => x.src)"""
 
 @pytest.fixture(scope='module')
@@ -70,12 +73,7 @@ def shown(page): return int(page.locator('#stage').get_attribute('data-shown') o
 
 def pictured(page, n):
     "Waits for the n-th picture of the stage, and until no newer one is on its way."
-    while shown(page) < n:
-        page.locator('#stage').wait_for()
-        page.wait_for_timeout(20)
-    while shown(page) != (before := shown(page)) or before < n:
-        page.wait_for_timeout(50)
-    page.wait_for_timeout(150)
+    page.wait_for_function(DRAWN, arg=n)
 
 def moved(page, **values):
     "Sets sliders by their labels, and waits for the picture."

@@ -227,7 +227,8 @@ def narrowed(runs: list[Run], only: list[str]) -> list[Run]:
         runs_of[run.experiment].append(run)
     for name in only:
         if name not in runs_of:
-            raise InputError(f'only={name!r}: these runs have no such experiment; take one of: {"; ".join(runs_of)}')
+            raise InputError(f'only={name!r}: these runs have no such experiment; '
+                             f'take one of: {"; ".join(runs_of)}')
     return [run for name in only for run in runs_of[name]] if only else runs
 
 # %% ../../nbs/50_runs.ipynb #8b5ef4df

@@ -90,6 +90,7 @@ const chosen = side => items.find(item => item.id === +$(`choose-${side}`).value
 /* Draw the stage for all changes that came since the last time; the newest wins. */
 const draw = telling(async () => {
     const [a, b, mine] = [chosen('a'), chosen('b'), about]
+    const asked = $('stage').dataset.asked = +($('stage').dataset.asked ?? 0) + 1
     const wanted = surprise ?? changed(a.codes, b.codes, edit(), about)
     sliders.seed.input.disabled = sliders.frames.value <= 16
     const film = await model.decode('stage', wanted)
@@ -97,7 +98,7 @@ const draw = telling(async () => {
     made = {codes: wanted, film}
     views.edited.show(film)
     say('what', surprise ? 'drawn by lot' : `edited: from ${a.name} (a) and ${b.name} (b)`)
-    $('stage').dataset.shown = +($('stage').dataset.shown ?? 0) + 1
+    $('stage').dataset.shown = asked // as long as it isn't what was asked last, a newer one is on its way
     remember()
 })
 
