@@ -363,6 +363,7 @@ OTHERS = [
     ('real clips cut too', '36_compared', 'back, 1, p.late and generated', 'back, 1, p.late'),
     ('the classifier sees all frames', '36_compared', 'replace(network.view, frames=p.frames, crop=crop)', 'replace(network.view, crop=crop)'),
     # 35_measured
+    ('interval of another score', '35_measured', '[*inception_score(q)][i], q, p=p)', '[*inception_score(q)][2], q, p=p)'),
     ('centre of each video forgotten', '35_measured', '(store.begins + store.counts//2).tolist()', 'store.begins.tolist()*2'),
     ('samples from global state', '35_measured', 'model.sample(len(some), FRAMES, step_generator(p.seed, some[0]))', 'model.sample(len(some), FRAMES)'),
     ('posterior is the prior', '35_measured', 'model.decode(*model.encode(store.clips(some)).sample(step_generator(p.seed, some[0])))', 'model.sample(len(some), FRAMES, step_generator(p.seed, some[0]))'),
@@ -520,6 +521,7 @@ OTHERS = [
     ('all workers see one GPU', '56_workers', 'os.environ.update({} if gpu is None else {SEES: gpu})', 'os.environ.update({SEES: \'0\'})'),
     ('a continued run counts twice', '56_workers', 'max(0, run.steps - reached[run.training])', 'run.steps'),
     # 57_claims
+    ('a whole interval for half of it', '57_claims', "math.nan)/2", 'math.nan)'),
     ('one seed for all seeds', '57_claims', 'if len(values) > 1:', 'if len(values) > 2:'),
     ('clips of one run alone', '57_claims', 'math.hypot(*(', 'max(*('),
     ('a claim of which one sum fails is open', '57_claims', 'FAILS if FAILS in verdicts else OPEN', 'OPEN'),

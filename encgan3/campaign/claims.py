@@ -64,11 +64,9 @@ def half_width(record: dict, term: Term) -> float:
     returns: nan if the record tells nothing about it
     """
     part = record[term.part]
-    if term.score == 'FID':
-        return part['FID interval']/2
     if term.part == 'swap':
         return 1.96*math.sqrt(part[term.score]*(1 - part[term.score])/part['pairs'])
-    return math.nan
+    return part.get(f'{term.score} interval', math.nan)/2
 
 def by_seed(total: Sum, records: dict) -> dict[int, list[dict]]:
     """Records of all terms, for each seed that has them all.
