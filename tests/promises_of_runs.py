@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from children import Fork, done, failing, left_over
+from people import store_in
 from promises import promise
 from safetensors.torch import load_file
 from several import Double, alike, as_rank, free_port
@@ -13,11 +14,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from encgan3 import training
 from encgan3.data.store import ClipStore
-from encgan3.datasets import prepare
 from encgan3.engine.checkpoints import checkpoints, read_checkpoint, read_log
 from encgan3.model import EncGAN3
-from encgan3.standins.figures import weizmann_takes
-from encgan3.standins.films import write_standin
 from encgan3.training import train
 
 SMALL = dict(ch=4, encoder_ch=4, discriminator_ch=4)
@@ -25,19 +23,6 @@ MODELS = METHODS_AND_OPTIONS | {f'EncGAN3, recipe {recipe}': lambda seed, recipe
                                 EncGAN3.from_preset('micro', seed, recipe, **SMALL)
                                 for recipe in ('printed', 'companion')}
 JUDGED = [name for name in MODELS if 'warm-up' not in name]
-
-def films(folder: Path, name: str = 'films') -> Path:
-    "Four short films, made once."
-    if not (folder/name).exists():
-        write_standin('weizmann-s', folder/name, weizmann_takes(['daria', 'ido'], ['jack', 'walk']),
-                      workers=0, progress=False)
-    return folder/name
-
-def store_in(folder: Path) -> Path:
-    "A clip store of those films, made once."
-    if not (folder/'store').exists():
-        prepare('weizmann', films(folder), folder/'store', size=32, workers=0, progress=False)
-    return folder/'store'
 
 def trained(name: str, run: Path, steps: int, store=None, **how) -> int:
     "A new object, as in a new process, trained up to a step."

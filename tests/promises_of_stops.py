@@ -5,6 +5,7 @@ from pathlib import Path
 import psutil
 import torch
 from children import Fork, done, left_over
+from people import store_in
 from promises import promise
 from promises_of_runs import MODELS, digest, same_runs, trained
 from test_resume import Noise
@@ -16,8 +17,7 @@ from encgan3.datasets import prepare
 from encgan3.engine.checkpoints import checkpoints
 from encgan3.engine.files import sha256_of
 from encgan3.engine.weights import SHIPPED
-from encgan3.standins.figures import weizmann_takes
-from encgan3.standins.films import NOTE, write_standin
+from encgan3.standins.films import NOTE
 from encgan3.training import train
 
 TINY = SHIPPED/'weizmann-s-tiny'
@@ -47,10 +47,7 @@ def home_in(folder: Path, unknown: bool = False) -> Path:
     unknown: also a store whose classifier isn't known, as if it were of recordings
     """
     home = folder/'home'
-    if not home.exists():
-        write_standin('weizmann-s', home/'films', weizmann_takes(['daria', 'ido'], ['jack', 'bend']),
-                      workers=0, progress=False)
-        prepare('weizmann', home/'films', home/'store', size=32, workers=0, progress=False)
+    store_in(home, ('jack', 'bend'))
     if unknown and not (home/'unknown').exists():
         shutil.copytree(home/'films', home/'others', ignore=shutil.ignore_patterns(NOTE))
         prepare('weizmann', home/'others', home/'unknown', size=32, workers=0, progress=False)

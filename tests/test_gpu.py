@@ -15,7 +15,6 @@ from encgan3.campaign.runs import METHODS, Run, load_model
 from encgan3.campaign.workers import plan, reproduce
 from encgan3.cli import main
 from encgan3.data.store import ClipStore
-from encgan3.datasets import prepare
 from encgan3.editing.items import scene
 from encgan3.engine.checkpoints import read_log
 from encgan3.evaluation import measure, pretrained
@@ -24,10 +23,9 @@ from encgan3.evaluation.networks import RandomNetwork
 from encgan3.evaluation.protocols import PROTOCOLS
 from encgan3.model import EncGAN3
 from encgan3.speed import measure as speed
-from encgan3.standins.figures import weizmann_takes
-from encgan3.standins.films import write_standin
 from encgan3.ui.sliders import explorer
 from forks import forks, said_to
+from people import store_in
 
 SMALL = dict(size=32, ch=4, encoder_ch=4, discriminator_ch=4)
 MODELS = {'EncGAN3': lambda: EncGAN3(**SMALL, decay=.9),
@@ -135,9 +133,7 @@ PATHS |= {
 @pytest.fixture(scope='module')
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp('gpu')
-    write_standin('weizmann-s', home/'films', weizmann_takes(['daria', 'ido'], ['jack', 'walk']), workers=0,
-                  progress=False)
-    prepare('weizmann', home/'films', home/'store', size=32, workers=0, progress=False)
+    store_in(home)
     return home
 
 def on_gpu(path: str, home: Path, said: Path):

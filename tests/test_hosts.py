@@ -10,14 +10,12 @@ import pytest
 
 from encgan3.campaign import workers
 from encgan3.campaign.runs import Run, read_records
-from encgan3.datasets import prepare
 from encgan3.engine import files
 from encgan3.engine.checkpoints import checkpoints, read_log
 from encgan3.engine.files import locked
 from encgan3.evaluation.protocols import PROTOCOLS
-from encgan3.standins.figures import weizmann_takes
-from encgan3.standins.films import write_standin
 from forks import forks
+from people import store_in
 
 TRIES = int(os.environ.get('ENCGAN3_TRIES', 60)) # of each process
 FEW = replace(PROTOCOLS['random'], clips=8, resamples=2)
@@ -64,11 +62,7 @@ def until(true, seconds: float = 120):
 
 @pytest.fixture(scope='module')
 def store(tmp_path_factory):
-    home = tmp_path_factory.mktemp('hosts')
-    write_standin('weizmann-s', home/'films', weizmann_takes(['daria', 'ido'], ['jack', 'walk']), workers=0,
-                  progress=False)
-    prepare('weizmann', home/'films', home/'store', size=32, workers=0, progress=False)
-    return home/'store'
+    return store_in(tmp_path_factory.mktemp('hosts'))
 
 @pytest.fixture
 def started(tmp_path):

@@ -10,12 +10,10 @@ import torch
 
 from encgan3.campaign.runs import METHODS
 from encgan3.data.store import ClipStore
-from encgan3.datasets import prepare
 from encgan3.engine.checkpoints import checkpoints, read_log
-from encgan3.standins.figures import weizmann_takes
-from encgan3.standins.films import write_standin
 from encgan3.training import train
 from forks import forks
+from people import store_in
 from several import Double, alike, as_rank, free_port
 from test_resume import MODELS
 
@@ -34,13 +32,6 @@ class Eventful(Double):
 
 class DoubleStore(ClipStore):
     def clips(self, indices): return super().clips(indices).double()
-
-def films(folder):
-    "A clip store of four short films."
-    write_standin('weizmann-s', folder/'films', weizmann_takes(['daria', 'ido'], ['jack', 'walk']), workers=0,
-                  progress=False)
-    prepare('weizmann', folder/'films', folder/'clips', size=32, workers=0, progress=False)
-    return folder/'clips'
 
 def one_rank(rank, of, port, answer, name, run, steps, store, how):
     as_rank(rank, of, port)
@@ -92,7 +83,7 @@ def test_and_so_do_other_models(name, tmp_path):
 
 def test_films_with_companions_and_another_number_of_processes(tmp_path):
     "What one process began goes on in two, then in four."
-    how = dict(store=DoubleStore(films(tmp_path)), flip=True, shift=2, same=('subject',))
+    how = dict(store=DoubleStore(store_in(tmp_path)), flip=True, shift=2, same=('subject',))
     assert trained(tmp_path, 1, NO_FSA, 3, run='whole', **how) == [3]
     for ranks, steps in ((1, 1), (2, 2), (4, 3)):
         assert trained(tmp_path, ranks, NO_FSA, steps, **how) == ranks*[steps]
@@ -135,7 +126,7 @@ def test_the_command_line_under_torchrun(tmp_path):
     "One process of two is killed: the launcher ends within ten seconds, and the run goes on without it."
     run = tmp_path/'run'
     words = ['-m', 'encgan3', 'train', '--preset', 'micro', '--set', 'attention=false', '--batch', 2,
-             '--data', films(tmp_path), '--save-every', 2, '--out', run, '--steps']
+             '--data', store_in(tmp_path), '--save-every', 2, '--out', run, '--steps']
     several = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', 2]
     program = lambda *words: subprocess.Popen([sys.executable, *map(str, words)], text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {'OMP_NUM_THREADS': '1'})

@@ -13,16 +13,14 @@ import two_workers
 from children import Fork
 from encgan3.campaign.runs import Run, listing, read_records, training_lock
 from encgan3.campaign.workers import reproduce
-from encgan3.datasets import prepare
 from encgan3.engine.checkpoints import checkpoints
 from encgan3.engine.files import MACHINE, Signs, is_held
 from encgan3.engine.processes import unheard
 from encgan3.engine.stopping import stop_asked
 from encgan3.evaluation import measure
 from encgan3.evaluation.protocols import PROTOCOLS
-from encgan3.standins.figures import weizmann_takes
-from encgan3.standins.films import write_standin
 from forks import command, forks
+from people import store_in
 
 KILLS = int(os.environ.get('ENCGAN3_KILLS', 3))
 SEEDS = max(2, KILLS) # of two runs each, so that the queue outlasts so many kills
@@ -30,9 +28,7 @@ SEEDS = max(2, KILLS) # of two runs each, so that the queue outlasts so many kil
 @pytest.fixture(scope='module')
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp('queue')
-    write_standin('weizmann-s', home/'films', weizmann_takes(['daria', 'ido'], ['jack', 'walk']), workers=0,
-                  progress=False)
-    prepare('weizmann', home/'films', home/'store', size=32, workers=0, progress=False)
+    store_in(home)
     return home
 
 def start(home, out):
