@@ -510,6 +510,8 @@ OTHERS = [
     ('a network half as large for an equal one', '50_runs', 'bisect_left(widths, whole, key=alone)', 'bisect_left(widths, whole/2, key=alone)'),
     # 51_tables
     ('unequal batches in one table', '51_tables', "for key in ('batch', 'precision'", "for key in ('precision'"),
+    ('roughness along rows alone', '51_tables', 'for axis in (2, 1, 0))', 'for axis in (2, 2, 0))'),
+    ('differences of unsigned numbers', '51_tables', 'film.astype(float)', 'film'),
     ('other clips in one table', '51_tables', "k not in ('rule', 'versions')", "k == 'dataset'"),
     ('two lengths in one table', '51_tables', "if r['steps'] == usual}", '}'),
     ('column of another data set', '51_tables', 'column = STANDS_FOR.get(data)', "column = 'KTH'"),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STANDS_FOR', 'paper_side', 'our_side', 'written', 'beside', 'ranks', 'trained_and_measured', 'comparable', 'curves',
-           'frames_of', 'samples', 'gallery', 'moving_gallery']
+           'frames_of', 'samples', 'gallery', 'moving_gallery', 'roughness']
 
 # %% ../../nbs/51_tables.ipynb #de749c20
 import json
@@ -192,3 +192,13 @@ def moving_gallery(folder: Path, records: dict, clips: int = 4) -> np.ndarray:
     rows = [np.concatenate(films, 2) for films in found.values()] # each (T, H, clips*W, 3)
     film = np.stack([labelled(np.concatenate(row), rows=[*found]) for row in zip(*rows)])
     return film[:, :film.shape[1]//2*2, :film.shape[2]//2*2]
+
+# %% ../../nbs/51_tables.ipynb #51aa0002
+def roughness(film: np.ndarray) -> dict[str, float]:
+    """How much neighbours differ on average: pixels of a frame, and frames at a pixel.
+
+    film: uint8 (T, H, W, 3)
+    returns: grey levels, of 255
+    """
+    across, down, along = (abs(np.diff(film.astype(float), axis=axis)).mean() for axis in (2, 1, 0))
+    return {'in a frame': (across + down)/2, 'over time': along}
