@@ -35,7 +35,7 @@ site: install
 	$(BIN)/python -c 'from encgan3.site.build import site; site()'
 	@echo 'To look at it: cd build/site && python3 -m http.server, and open http://localhost:8000'
 
-# kernels and workers that are killed leave their temporary folders behind: half a gigabyte a run
+# kernels and workers that are killed leave their temporary folders behind
 swept = scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && trap 'exit 130' INT TERM && TMPDIR="$$scratch"
 test mutants soak: export OMP_NUM_THREADS = 1
 test mutants soak: export HF_HUB_OFFLINE = 1
