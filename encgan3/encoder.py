@@ -41,7 +41,7 @@ class Gaussian:
         return self.mean + self.std*noise(self.mean.shape, self.mean, generator)
 
     def kl(self) -> Tensor:
-        """Kullack-Leibler divergence to the prior N(0, I), summed over the code (last term of Eq. 1).
+        """Kullback-Leibler divergence to the prior N(0, I), summed over the code (last term of Eq. 1).
 
         returns: (B,), nats
         """
