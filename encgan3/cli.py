@@ -6,7 +6,8 @@
 __all__ = ['CALLED', 'app', 'TABLES', 'BY_SIZE', 'UsageError', 'tell_version', 'options', 'one_of', 'is_store', 'minutes_of',
            'tables_of', 'prepare', 'same_store', 'download', 'train', 'fit_together', 'beginning', 'setting',
            'save_model', 'judge_of', 'import_model', 'evaluate', 'table_of', 'reproduce', 'say_plan', 'sample', 'edit',
-           'say_how_well', 'teach', 'demo', 'speed', 'Stopped', 'heeding', 'how_to_go_on', 'answer', 'main']
+           'say_how_well', 'teach', 'demo', 'speed', 'Stopped', 'heeding', 'loss_said', 'how_to_go_on', 'answer',
+           'main']
 
 # %% ../nbs/91_cli.ipynb #466220b0
 import json, re, signal, sys, threading
@@ -196,7 +197,7 @@ def train(data: Path = typer.Option(..., help='clip store made by prepare'),
     from encgan3.training import forecast, train as train_model
     store = ClipStore(data)
     model = beginning(preset or BY_SIZE.get(store.size), recipe, start, grow, seed, changes)
-    with stop_asked() as stop:
+    with stop_asked() as stop, loss_said():
         done = train_model(model, store, out, steps, batch, seed, save_every, minutes=minutes,
                            precision=precision, compiler=compiler, recompute=recompute, flip=flip,
                            shift=shift, same=tuple(same), watch=forecast(steps, minutes))
@@ -638,6 +639,17 @@ def heeding() -> Iterator[list[int]]:
         for n, handler in before.items():
             signal.signal(n, handler)
 
+@contextmanager
+def loss_said():
+    """Says that another process of a training is lost while signals are still only noted: torchrun sends
+    SIGTERM to those that are left, which would hide the reason.
+    """
+    try:
+        yield
+    except ConnectionAbortedError as e:
+        typer.echo(f'encgan3: {e}', err=True)
+        raise typer.Exit(1) from e
+
 def how_to_go_on(command: str) -> str:
     "What a person does after a command was stopped."
     if command in ('train', 'teach', 'reproduce'):
@@ -658,7 +670,7 @@ def answer(command: str, arguments: list[str] | None) -> tuple[int, str]:
         return 2, e.format_message()
     except InputError as e:
         return 2, str(e)
-    except (FloatingPointError, ConnectionAbortedError) as e:
+    except FloatingPointError as e:
         return 1, str(e)
     except OSError as e:
         return 2, f'{e.filename or command}: {cured(e)}'

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from encgan3.campaign.runs import METHODS
+from encgan3.cli import main
 from encgan3.data.store import ClipStore
 from encgan3.engine.checkpoints import checkpoints, read_log
+from encgan3.engine.stopping import heard
 from encgan3.training import train
 from forks import forks
 from people import store_in
@@ -145,3 +147,22 @@ def test_the_command_line_under_torchrun(tmp_path):
     alone = program(*words, steps)
     out, _ = alone.communicate(timeout=200)
     assert not alone.returncode and f'{steps} steps' in out
+
+def test_the_launchers_signal_hides_no_reason(monkeypatch, capsys, tmp_path):
+    """A process is lost, and torchrun's SIGTERM to the others comes at the worst moment: when the training
+    has ended and listens no more.
+    """
+    def lost(*_, **__):
+        raise ConnectionAbortedError('another process has ended')
+
+    def signalled():
+        give_back()
+        signal.raise_signal(signal.SIGTERM)
+
+    give_back = heard.give_back
+    monkeypatch.setattr('encgan3.training.train', lost)
+    monkeypatch.setattr(heard, 'give_back', signalled)
+    words = ['--preset', 'micro', '--data', store_in(tmp_path), '--out', tmp_path/'run']
+    code = main(['train', *map(str, words)])
+    said = capsys.readouterr().err
+    assert code == 143 and said.index('another process has ended') < said.index('stopped by SIGTERM')
