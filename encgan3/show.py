@@ -49,25 +49,26 @@ def png(array: np.ndarray, zoom: float = 1, smooth: bool = False, colours: int =
     else:
         raise InputError(f'zoom={zoom}: give a whole number, or smooth=True')
     if colours:
-        image = image.quantize(colours, dither=Image.Dither.NONE)
+        most = Image.Quantize.MAXCOVERAGE # the usual method gives up colours of small things
+        image = image.quantize(colours, most, kmeans=1, dither=Image.Dither.NONE)
     image.save(out := io.BytesIO(), 'PNG')
     return out.getvalue()
 
 # %% ../nbs/84_show.ipynb #b971407b
-def picture(what, zoom: float = 1, smooth: bool = False, colours: int = 0):
+def picture(what, zoom: float = 1, smooth: bool = False, colours: int = 256):
     """Show a picture in a notebook.
 
-    what: uint8, (H, W, 3) or grey (H, W); or a Matplotlib figure, as it is
+    what: uint8, (H, W, 3) or grey (H, W); or a Matplotlib figure
     zoom: how many times larger
     smooth: blend pixels instead of repeating them
     colours: of a palette, see png
     returns: IPython.display.Image
     """
     from IPython.display import Image as Display
-    if isinstance(what, np.ndarray):
-        return Display(png(what, zoom, smooth, colours), format='png')
-    what.savefig(out := io.BytesIO(), format='png')
-    return Display(out.getvalue(), format='png')
+    if not isinstance(what, np.ndarray):
+        what.savefig(out := io.BytesIO(), format='png')
+        what = np.asarray(Image.open(out).convert('RGB'))
+    return Display(png(what, zoom, smooth, colours), format='png')
 
 # %% ../nbs/84_show.ipynb #3bb6bda0
 def mosaic(clips: Tensor, columns: int | None = None, zoom: int = 1) -> np.ndarray:

@@ -404,7 +404,7 @@ def write_growth(run: Run, curve: list[dict], clips: ClipStore, out: Path, recor
             rows[f'{point["clips"]:,} seen'] = iio.imread(file)
     if len(rows) > 1:
         with replacing(Path(records)/f'{run.name}.png') as new:
-            new.write_bytes(png(labelled(np.vstack([*rows.values()]), rows=[*rows], zoom=1)))
+            new.write_bytes(png(labelled(np.vstack([*rows.values()]), rows=[*rows], zoom=1), colours=128))
 
 
 # %% ../../nbs/50_runs.ipynb #a8563759
