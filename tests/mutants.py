@@ -777,6 +777,8 @@ OTHERS = [
     ('a batch that just doesn\'t fit', '83_speed', '(.9e9*gigabytes - memory', '(1e9*gigabytes - memory'),
     # 84_show
     ('half a film replaces a good one', '84_show', 'with replacing(path) as new: new.write_bytes(made)', 'path.write_bytes(made)'),
+    ('small things lose their colours', '84_show', 'colours, most, kmeans=1, dither', 'colours, dither'),
+    ('pages carry every colour', '84_show', 'smooth: bool = False, colours: int = 256', 'smooth: bool = False, colours: int = 0'),
     ('GIF of 15 frames', '84_show', 'append_images=images[1:]', 'append_images=images[2:]'),
     ('strip with rows and columns swapped', '84_show', 'x.transpose(0, 2, 1, 3, 4).reshape(b * h', 'x.transpose(1, 2, 0, 3, 4).reshape(b * h'),
     ('mosaic down, not across', '84_show', 'transpose(2, 0, 3, 1, 4, 5)', 'transpose(2, 1, 3, 0, 4, 5)'),
