@@ -138,16 +138,17 @@ def judged(claim: Claim, records: dict) -> tuple[str, str]:
     against = [f'measured otherwise: {total.words}' for total, v in zip(claim.sums, verdicts) if v == FAILS]
     seeds = min((f.seeds for f in found if f.seeds), default=0)
     counted = [f'{seeds} seed{"s"*(seeds > 1)}'] if seeds else []
-    return verdict, '; '.join((against or (reasons(found) if verdict == OPEN else [])) + counted)
+    return verdict, '; '.join((against or (reasons(claim, found) if verdict == OPEN else [])) + counted)
 
-def reasons(found: list[Found]) -> list[str]:
-    "Why sums leave a claim open."
+def reasons(claim: Claim, found: list[Found]) -> list[str]:
+    "Why sums leave a claim open; found: of each of its sums"
     missing = dict.fromkeys(name for f in found for name in f.missing)
     known = [f for f in found if not f.missing]
     told = {f'not measured: {"; ".join(missing)}': missing,
             'no sample of either passes for real': any(f.fog for f in known),
-            'no interval': any(math.isnan(f.half) for f in known)}
-    return [words for words, true in told.items() if true] or ['too close to tell']
+            'a record without an interval': any(math.isnan(f.half) for f in known)}
+    near = [total.words for total, f in zip(claim.sums, found) if verdict_of(total, f) == OPEN]
+    return [words for words, true in told.items() if true] or [f'too close to tell: {"; ".join(near)}']
 
 # %% ../../nbs/57_claims.ipynb #d55abb44
 def effects_of(encoder: tuple[Term, Term], fsa: tuple[Term, Term], words: str) -> Sum:
