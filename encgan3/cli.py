@@ -670,7 +670,7 @@ def answer(command: str, arguments: list[str] | None) -> tuple[int, str]:
         return 2, e.format_message()
     except InputError as e:
         return 2, str(e)
-    except FloatingPointError as e:
+    except (FloatingPointError, ConnectionAbortedError) as e:
         return 1, str(e)
     except OSError as e:
         return 2, f'{e.filename or command}: {cured(e)}'

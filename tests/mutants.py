@@ -500,6 +500,7 @@ OTHERS = [
     ('measured at the end alone', '50_runs', 'return [*itertools.takewhile(lambda step: step < steps, doubled), steps]', 'return [steps]'),
     ('the curve begins anew', '50_runs', "curve = json.loads(file.read_text()) if file.exists() else []", 'curve = []'),
     ('the growing picture shows the end alone', '50_runs', 'for point in curve:\n        file', 'for point in curve[-1:]:\n        file'),
+    ('growing pictures in all colours', '50_runs', 'zoom=1), colours=128)', 'zoom=1))'),
     ('lists without their data are run', '50_runs', ' if name in places\n', '\n', "places[name], seed", "places.get(name, 'weizmann-s'), seed"),
     ('unfinished run measured', '50_runs', 'if done < step or time.monotonic() > end or stop(): return None', 'if False: return None'),
     ('evaluation after the time is over', '50_runs', 'or time.monotonic() > end or stop(): return None', 'or stop(): return None'),
@@ -778,7 +779,7 @@ OTHERS = [
     # 84_show
     ('half a film replaces a good one', '84_show', 'with replacing(path) as new: new.write_bytes(made)', 'path.write_bytes(made)'),
     ('small things lose their colours', '84_show', 'colours, most, kmeans=1, dither', 'colours, dither'),
-    ('pages carry every colour', '84_show', 'smooth: bool = False, colours: int = 256', 'smooth: bool = False, colours: int = 0'),
+    ('pages carry every colour', '84_show', 'colours: int = 256', 'colours: int = 0'),
     ('GIF of 15 frames', '84_show', 'append_images=images[1:]', 'append_images=images[2:]'),
     ('strip with rows and columns swapped', '84_show', 'x.transpose(0, 2, 1, 3, 4).reshape(b * h', 'x.transpose(1, 2, 0, 3, 4).reshape(b * h'),
     ('mosaic down, not across', '84_show', 'transpose(2, 0, 3, 1, 4, 5)', 'transpose(2, 1, 3, 0, 4, 5)'),
