@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from encgan3.clips import to_frames
+from encgan3.editing.items import read_codes
 from encgan3.editing.latents import Directions, Edit, change
 from encgan3.errors import InputError
 from encgan3.model import EncGAN3
@@ -210,9 +211,24 @@ def test_own_film(explorer, tmp_path, shot):
     assert (mine[15] != mine[0]).any() and not explorer.locator('img').count()
     explorer.get_by_text(f'The model doesn\'t know films like {name}').wait_for()
     shot(explorer, 'own')
-    with explorer.expect_download() as download:
-        explorer.get_by_role('button', name='save GIF').click()
-    assert download.value.path().read_bytes()[:3] == b'GIF'
+
+def test_what_is_saved_is_what_is_shown(explorer, tmp_path):
+    "A strip has the very frames, a GIF has them within its 256 colours, and PyTorch decodes the codes to them."
+    moved(explorer, **{'who: a to b': .25, 'frames': 24})
+    what, saved = frames(explorer, length=24), {}
+    assert (what[1:] != what[:-1]).any((1, 2, 3)).all()
+    for kind in ('frames', 'GIF', 'codes'):
+        with explorer.expect_download() as download:
+            explorer.get_by_role('button', name=f'save {kind}').click()
+        saved[kind] = tmp_path/download.value.suggested_filename
+        download.value.save_as(saved[kind])
+    model = EncGAN3.from_pretrained([*MODELS][0])
+    strip = np.stack(np.split(iio.imread(saved['frames'])[..., :3], len(what), axis=1))
+    decoded = to_frames(model.decode(*read_codes(saved['codes'].read_bytes(), model)))[0]
+    for film, error in ((strip, 0), (iio.imread(saved['GIF']), 6), (decoded, 1)):
+        zoom = film.shape[1]//what.shape[1]
+        assert film.shape == (len(what), *(zoom*side for side in what.shape[1:3]), 3)
+        assert np.abs(film[:, ::zoom, ::zoom].astype(float) - what).mean((1, 2, 3)).max() <= error
 
 def test_narrow_and_dark(browser, address, shot):
     "Nothing is cut off or wider than the window, on a telephone or a desk, in the light and in the dark."

@@ -24,9 +24,11 @@ export function gif(film) {
     const [frames, height, width] = film.shape, zoom = Math.max(1, Math.floor(256/width))
     const palette = quantize(larger(film, 1), 256), rgba = larger(film, zoom), encoder = GIFEncoder()
     const one = height*width*zoom*zoom*4
-    for (let t = 0; t < frames; t++)
-        encoder.writeFrame(applyPalette(rgba.subarray(t*one, (t + 1)*one), palette), width*zoom, height*zoom,
+    for (let t = 0; t < frames; t++) {
+        const frame = rgba.slice(t*one, (t + 1)*one) // a copy: gifenc reads a view's whole buffer
+        encoder.writeFrame(applyPalette(frame, palette), width*zoom, height*zoom,
                            {palette: t ? undefined : palette, delay: 1000/FPS})
+    }
     encoder.finish()
     return new Blob([encoder.bytes()], {type: 'image/gif'})
 }
