@@ -213,7 +213,7 @@ def test_own_film(explorer, tmp_path, shot):
     shot(explorer, 'own')
 
 def test_what_is_saved_is_what_is_shown(explorer, tmp_path):
-    "A strip has the very frames, a GIF has them within its 256 colours, and PyTorch decodes the codes to them."
+    "A strip has the very frames, a GIF has them in 256 colours, and PyTorch decodes the codes to them."
     moved(explorer, **{'who: a to b': .25, 'frames': 24})
     what, saved = frames(explorer, length=24), {}
     assert (what[1:] != what[:-1]).any((1, 2, 3)).all()
