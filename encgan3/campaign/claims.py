@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['HOLDS', 'FAILS', 'OPEN', 'ENC', 'G3', 'NO_FSA', 'REBUILT', 'REBUILT_NO', 'CLAIMS', 'Term', 'Sum', 'less', 'Claim',
-           'half_width', 'by_seed', 'Found', 'found_of', 'foggy', 'verdict_of', 'judged', 'reasons', 'effects_of',
-           'most_swaps', 'scores', 'verdicts', 'measured', 'forest']
+           'half_width', 'by_seed', 'Found', 'second_opinions', 'sums_of', 'found_of', 'distances', 'foggy',
+           'verdict_of', 'contradicted', 'judged', 'reasons', 'effects_of', 'most_swaps', 'scores', 'verdicts',
+           'measured', 'forest']
 
 # %% ../../nbs/57_claims.ipynb #9af49740
 import math
@@ -85,12 +86,22 @@ class Found(NamedTuple):
     seeds: how many runs of each experiment
     missing: experiments without a record, or none with a seed that all have
     fog: it compares methods none of whose samples passes for real
+    second: a sum of distances alone, by the second network, as far as there are records of it; else nan
     """
     value: float
     half: float
     seeds: int
     missing: tuple[str, ...] = ()
     fog: bool = False
+    second: float = math.nan
+
+def second_opinions(records: dict) -> dict:
+    "Records as the second network saw the clips; older ones have no such part."
+    return {name: r | r['second'] for name, r in records.items() if 'second' in r}
+
+def sums_of(total: Sum, rows: dict) -> list[float]:
+    "A sum for each seed; rows: of `by_seed`"
+    return [sum(t.weight*r[t.part][t.score] for t, r in zip(total.terms, row)) for row in rows.values()]
 
 def found_of(total: Sum, records: dict) -> Found:
     """Add up what a claim is about, with its interval.
@@ -103,13 +114,19 @@ def found_of(total: Sum, records: dict) -> Found:
         there = {r['experiment'] for r in records.values()}
         missing = dict.fromkeys(t.experiment for t in total.terms if t.experiment not in there)
         return Found(math.nan, math.nan, 0, (*missing,) or ('a common seed',))
-    values = [sum(t.weight*r[t.part][t.score] for t, r in zip(total.terms, row)) for row in rows.values()]
+    values = sums_of(total, rows)
     if len(values) > 1:
         half = student.ppf(.975, len(values) - 1)*np.std(values, ddof=1)/math.sqrt(len(values))
     else:
         row, = rows.values()
         half = math.hypot(*(t.weight*half_width(r, t) for t, r in zip(total.terms, row)))
-    return Found(float(np.mean(values)), float(half), len(values), fog=foggy(total, rows))
+    again = sums_of(total, by_seed(total, second_opinions(records))) if distances(total) else []
+    return Found(float(np.mean(values)), float(half), len(values), fog=foggy(total, rows),
+                 second=float(np.mean(again)) if again else math.nan)
+
+def distances(total: Sum) -> bool:
+    "Whether distances alone are compared, with each other."
+    return total.bound == 0 and all(t.score == 'FID' for t in total.terms)
 
 def foggy(total: Sum, rows: dict) -> bool:
     "Whether distances alone are compared, of methods none of whose samples passes for real."
@@ -122,9 +139,14 @@ HOLDS, FAILS, OPEN = 'holds', 'does not hold', "can't be told"
 
 def verdict_of(total: Sum, found: Found) -> str:
     "HOLDS, FAILS or OPEN"
-    if found.missing or found.fog or not found.half < abs(found.value - total.bound):
+    if (found.missing or found.fog or not found.half < abs(found.value - total.bound)
+            or contradicted(total, found)):
         return OPEN
     return HOLDS if (found.value > total.bound) == total.above else FAILS
+
+def contradicted(total: Sum, found: Found) -> bool:
+    "Whether the second network puts the sum on the other side."
+    return not math.isnan(found.second) and (found.second > total.bound) != (found.value > total.bound)
 
 def judged(claim: Claim, records: dict) -> tuple[str, str]:
     """A claim by records.
@@ -147,8 +169,11 @@ def reasons(claim: Claim, found: list[Found]) -> list[str]:
     told = {f'not measured: {"; ".join(missing)}': missing,
             'no sample of either passes for real': any(f.fog for f in known),
             'a record without an interval': any(math.isnan(f.half) for f in known)}
-    near = [total.words for total, f in zip(claim.sums, found) if verdict_of(total, f) == OPEN]
-    return [words for words, true in told.items() if true] or [f'too close to tell: {"; ".join(near)}']
+    undecided = [(total, f) for total, f in zip(claim.sums, found) if verdict_of(total, f) == OPEN]
+    sides = {'the second network contradicts': [t.words for t, f in undecided if contradicted(t, f)],
+             'too close to tell': [t.words for t, f in undecided if not contradicted(t, f)]}
+    return ([words for words, true in told.items() if true]
+            or [f'{why}: {"; ".join(words)}' for why, words in sides.items() if words])
 
 # %% ../../nbs/57_claims.ipynb #d55abb44
 def effects_of(encoder: tuple[Term, Term], fsa: tuple[Term, Term], words: str) -> Sum:
@@ -207,12 +232,13 @@ def measured(records: dict) -> pd.DataFrame:
     """All sums behind the claims.
 
     records: of `comparable`
-    returns: value, half (of the 95 % interval), bound, seeds, verdict; by words
+    returns: value, half (of the 95 % interval), second (value by the second network), bound, seeds,
+        verdict; by words
     """
     found = {total: found_of(total, records) for c in CLAIMS for total in c.sums}
-    rows = [(total.words, f.value, f.half, total.bound, f.seeds, verdict_of(total, f))
+    rows = [(total.words, f.value, f.half, f.second, total.bound, f.seeds, verdict_of(total, f))
             for total, f in found.items()]
-    names = ['sum', 'value', 'half', 'bound', 'seeds', 'verdict']
+    names = ['sum', 'value', 'half', 'second', 'bound', 'seeds', 'verdict']
     return pd.DataFrame(rows, columns=names).set_index('sum')
 
 # %% ../../nbs/57_claims.ipynb #8446b9e5

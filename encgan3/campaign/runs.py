@@ -39,6 +39,7 @@ from ..engine.stopping import stop_asked
 from ..engine.weights import find, read_json, read_settings
 from ..errors import InputError, short
 from ..evaluation.measure import evaluate, network_of
+from ..evaluation.networks import RandomNetwork
 from ..evaluation.protocols import OLD_NAME, PROTOCOLS, Protocol
 from ..model import EncGAN3
 from ..settings import PRESETS, check, renamed
@@ -369,7 +370,8 @@ def measured_point(run: Run, step: int, model, store: Path, out: Path, quiet: bo
     "One point of a run's curve, its moving picture and its row of the growing one."
     folder, classifiers = Path(out)/'runs'/run.training, Path(out)/'classifiers'
     network = network_of(run.protocol, store, classifiers, quiet)
-    found = evaluate(model, store, network, run.protocol, quiet, classifiers/'seen')
+    second = RandomNetwork(seed=1) # 0 is the first one's where a protocol asks for random weights
+    found = evaluate(model, store, network, run.protocol, quiet, classifiers/'seen', second)
     with replacing(folder/'samples.gif') as file:
         save(model.sample(8, generator=step_generator(0, 0)), file, columns=4)
     write_row(model, ClipStore(store), row_file(run, step, out))
@@ -385,10 +387,11 @@ SHOWN = {'prior': ('FID', 'precision', 'recall', 'IS', 'IS action'),
 
 def condensed(point: dict) -> dict:
     "What a record keeps of one point of the curve."
-    scores = {kind: {name: point[kind][name] for name in names if name in point[kind]}
-              for kind, names in SHOWN.items() if kind in point}
-    return ({name: point[name] for name in ('step', 'clips', 'core seconds', 'gates', 'code', 'hardware')}
-            | scores)
+    def shown(opinion):
+        return {kind: {name: opinion[kind][name] for name in names if name in opinion[kind]}
+                for kind, names in SHOWN.items() if kind in opinion}
+    facts = {name: point[name] for name in ('step', 'clips', 'core seconds', 'gates', 'code', 'hardware')}
+    return facts | shown(point) | ({'second': shown(point['second'])} if 'second' in point else {})
 
 # %% ../../nbs/50_runs.ipynb #5b7e91d0
 def write_growth(run: Run, curve: list[dict], clips: ClipStore, out: Path, records: Path) -> None:
