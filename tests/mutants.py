@@ -375,6 +375,8 @@ OTHERS = [
     ('features of another network', '35_measured', "f'{store.sha256} {json.dumps(network.record(), sort_keys=True)}'", 'store.sha256'),
     ('store of another size measured', '35_measured', 'if ours not in (None, theirs):', 'if False:'),
     ('classifier trained anew each time', '35_measured', 'if not fits(mine, store): train_classifier(', 'train_classifier('),
+    ('the first opinion twice', '35_measured', "{'second': opinions[1]}", "{'second': opinions[0]}"),
+    ('each network compares with what the first saw', '35_measured', 'compare(real[i], clips[i], n, protocol)', 'compare(real[0], clips[i], n, protocol)'),
     ('swap judged by the motion clip alone', '35_measured', "truth = seen(classifier, clips)[1], {'subject': who, 'action': how}", "truth = seen(classifier, clips)[1], {'subject': how, 'action': how}"),
     ('content and motion exchanged in the swap', '35_measured', "content=store.clips(who[some[0]:some[-1] + 1]), motion=store.clips(how[some[0]:some[-1] + 1])", "content=store.clips(how[some[0]:some[-1] + 1]), motion=store.clips(who[some[0]:some[-1] + 1])"),
     # 40_baselines
@@ -509,6 +511,8 @@ OTHERS = [
     ('every model is EncGAN3', '50_runs', 'if method is None: return', 'if True: return'),
     ('bfloat16 and float32 under one name', '50_runs', "['bf16'] if self.precision == 'bf16' else []", '[]'),
     ('a network half as large for an equal one', '50_runs', 'bisect_left(widths, whole, key=alone)', 'bisect_left(widths, whole/2, key=alone)'),
+    ('the same network asked twice', '50_runs', 'second = RandomNetwork(seed=1)', 'second = RandomNetwork()'),
+    ('a curve without second opinions', '50_runs', "({'second': shown(point['second'])} if 'second' in point else {})", '{}'),
     # 51_tables
     ('unequal batches in one table', '51_tables', "for key in ('batch', 'precision'", "for key in ('precision'"),
     ('roughness along rows alone', '51_tables', 'for axis in (2, 1, 0))', 'for axis in (2, 2, 0))'),
@@ -529,6 +533,8 @@ OTHERS = [
     ('clips of one run alone', '57_claims', 'math.hypot(*(', 'max(*('),
     ('a claim of which one sum fails is open', '57_claims', 'FAILS if FAILS in verdicts else OPEN', 'OPEN'),
     ('fog is compared', '57_claims', 'found.missing or found.fog or', 'found.missing or'),
+    ('a contradiction is passed over', '57_claims', 'or contradicted(total, found)):', '):'),
+    ('one network heard twice', '57_claims', "{name: r | r['second'] for", '{name: r for'),
     ('shares must be small', '57_claims', '(found.value > total.bound) == total.above', 'found.value < total.bound'),
     ('seeds are not paired', '57_claims', 'if all(row)', 'if any(row)'),
     # 60_video
