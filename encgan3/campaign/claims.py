@@ -79,6 +79,7 @@ def by_seed(total: Sum, records: dict) -> dict[int, list[dict]]:
     rows = {seed: [found.get((t.experiment, seed)) for t in total.terms] for seed in seeds}
     return {seed: row for seed, row in rows.items() if all(row)}
 
+# %% ../../nbs/57_claims.ipynb #57ee0002
 class Found(NamedTuple):
     """What records say about a sum.
 
