@@ -174,6 +174,31 @@ def test_board_stage_link_and_surprise(explorer, address):
     assert grid.get_by_role('columnheader').count() == 5
     assert not explorer.locator('option').filter(has_text='surprise').count()
 
+def test_undo_and_redo(explorer):
+    "Sliders and a choice on the board: back by a button or a key, and forth again until something is done."
+    def after(act):
+        n = shown(explorer)
+        act()
+        pictured(explorer, n + 1)
+        explorer.wait_for_timeout(500) # the settings are noted when they rest
+        return frames(explorer)
+    undo, redo = (explorer.get_by_role('button', name=name, exact=True) for name in ('undo', 'redo'))
+    cell = explorer.get_by_role('gridcell', name='moshe side, moving as lena wave2')
+    press = lambda keys: lambda: explorer.keyboard.press(keys)
+    explorer.wait_for_timeout(500)
+    assert undo.is_disabled() and redo.is_disabled()
+    first = frames(explorer)
+    second = after(lambda: moved(explorer, **{'who: a to b': .6, 'frames': 20}))
+    third = after(cell.click)
+    assert not (first == second).all() and not (second == third).all()
+    assert (after(undo.click) == second).all() and cell.get_attribute('aria-selected') == 'false'
+    assert (after(press('Control+z')) == first).all() and undo.is_disabled()
+    assert (after(press('Control+Shift+Z')) == second).all() and (after(redo.click) == third).all()
+    assert redo.is_disabled() and cell.get_attribute('aria-selected') == 'true'
+    after(undo.click)
+    after(lambda: moved(explorer, **{'scale': 1.4}))
+    assert redo.is_disabled() and (after(undo.click) == second).all()
+
 def hand_over(page, path):
     with page.expect_file_chooser() as chooser:
         page.locator('.file').click()

@@ -3,6 +3,7 @@ import {changed, drawn, psnr, still} from './codes.js'
 import {Cutter} from './cutter.js'
 import {Board, Clock, Film, Player} from './films.js'
 import {lacking, Model, SOMETIME, SOON} from './model.js'
+import {Past} from './past.js'
 import {codes, download, gif, strip} from './save.js'
 import {slider} from './slider.js'
 
@@ -16,6 +17,7 @@ let made = null // what is on the stage: {codes, film}
 let surprise = null // codes drawn by lot, until they are kept or thrown away
 let count = 0 // of items, for their names among wishes
 let sliders = {}
+const past = new Past()
 
 const say = (id, words) => $(id).textContent = words
 const view = (figure, label) => {
@@ -209,6 +211,7 @@ function remember() {
             if (value !== start) link.set(name, value)
         history.replaceState(null, '', `#${link}`)
         board.pick(picked())
+        notePresent()
     }, 250)
 }
 
@@ -220,6 +223,31 @@ function recall(link) {
     for (const [name, control] of Object.entries(sliders))
         if (link.has(name) && Number.isFinite(+link.get(name))) control.value = +link.get(name)
 }
+
+/* Undo and redo know clips by their numbers: one that was taken off the board doesn't come back. */
+function notePresent() {
+    past.note({a: chosen('a').id, b: chosen('b').id,
+               values: Object.fromEntries(Object.entries(sliders).map(([name, {value}]) => [name, value]))})
+    $('undo').disabled = !past.canUndo
+    $('redo').disabled = !past.canRedo
+}
+
+function go(way) {
+    notePresent() // a change of just now
+    const {a, b, values} = past[way]()
+    forget()
+    for (const [side, id] of [['a', a], ['b', b]])
+        if (items.some(item => item.id === id)) $(`choose-${side}`).value = id
+    for (const [name, value] of Object.entries(values)) sliders[name].value = value
+    notePresent()
+    everything()
+}
+for (const way of ['undo', 'redo']) $(way).addEventListener('click', () => go(way))
+addEventListener('keydown', event => {
+    if (!about || !(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== 'z') return
+    event.preventDefault()
+    go(event.shiftKey ? 'redo' : 'undo')
+})
 
 const got = async path => {
     const response = await fetch(path)
@@ -247,6 +275,7 @@ async function use(name, link = new URLSearchParams()) {
     const films = await Promise.all(coming.items.map((_, i) => filmOf(`${folder}/${i}.png`, coming.size)))
     if (await model.open(new URL(folder, location.href).href, coming) === null) return // a third was chosen
     about = {...coming, name}
+    past.clear()
     forget()
     items = coming.items.map(({name, zx, zv}, i) => ({id: count++, name, film: films[i], bare: coming.bare,
         codes: {zx: Float32Array.from(zx), zv: Float32Array.from(zv)}}))
