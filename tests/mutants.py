@@ -520,6 +520,8 @@ OTHERS = [
     ('other clips in one table', '51_tables', "k not in ('rule', 'versions')", "k == 'dataset'"),
     ('two lengths in one table', '51_tables', "if r['steps'] == usual}", '}'),
     ('column of another data set', '51_tables', 'column = STANDS_FOR.get(data)', "column = 'KTH'"),
+    ('a rank for luck', '51_tables', 'max(fid[a]) < min(fid[b]) or', 'min(fid[a]) < min(fid[b]) or'),
+    ('one opinion twice', '51_tables', "r['second'][kind]['FID']", "r[kind]['FID']"),
     # 56_workers
     ('measured runs measured again', '56_workers', 'if run.name in read_records(records):', 'if False:', 'if run.name not in done and not over()', 'if not over()'),
     ('works on what another works on', '56_workers', "if not mine: return 'elsewhere' if", "if False: return 'elsewhere' if"),
