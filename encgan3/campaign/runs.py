@@ -192,7 +192,7 @@ CAMPAIGN = ( # data set, experiments, seeds, how many times the preset's budget
     ('weizmann-strips', OURS, [0], 1),
     ('weizmann-strips', SHORTEST, [1, 2], 1),
     ('weizmann-strips', ['EncGAN3', 'EncGAN3, no F-SA', 'G3AN', 'G3AN, no F-SA', 'no G_S', 'no G_T',
-                         'no G_S, G_T'], [1, 2], 1),
+                         'no G_S, G_T', 'no G_S, G_T, wider'], [1, 2], 1),
     ('weizmann-masks', ['EncGAN3', 'EncGAN3, companion', 'G3AN', 'MoCoGAN', 'VGAN', 'TGAN'], [0], 1),
     ('kth-s', TABLE1_ALONE, [0], 1),
     ('nemo-s', TABLE1_ALONE, [0], 1),

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['STANDS_FOR', 'JUDGES', 'paper_side', 'our_side', 'written', 'beside', 'ranks', 'trained_and_measured', 'comparable',
-           'ordered', 'curves', 'frames_of', 'samples', 'gallery', 'moving_gallery', 'roughness', 'opinions']
+           'ordered', 'curves', 'frames_of', 'samples', 'gallery', 'moving_gallery', 'roughness', 'roughness_of',
+           'opinions']
 
 # %% ../../nbs/51_tables.ipynb #de749c20
 import json
@@ -207,6 +208,15 @@ def roughness(film: np.ndarray) -> dict[str, float]:
     """
     across, down, along = (abs(np.diff(film.astype(float), axis=axis)).mean() for axis in (2, 1, 0))
     return {'in a frame': (across + down)/2, 'over time': along}
+
+def roughness_of(folder: Path, records: dict, clips: int = 4) -> pd.DataFrame:
+    """Mean roughness of new clips of every method, as they lie beside the records.
+
+    clips: of each method
+    returns: grey levels, by experiment
+    """
+    return pd.DataFrame({name: pd.DataFrame(map(roughness, films)).mean()
+                         for name, films in samples(folder, records, clips, 1).items()}).T
 
 # %% ../../nbs/51_tables.ipynb #51cc0002
 JUDGES = 'classifier', 'random weights'
