@@ -256,7 +256,8 @@ def forest(sums: pd.DataFrame):
     axes = figure.subplots()
     colours = {HOLDS: 'C2', FAILS: 'C3', OPEN: '.6'}
     for i, row in enumerate(shown.itertuples()):
-        axes.errorbar(row.value, i, xerr=row.half, fmt='o', color=colours[row.verdict], capsize=3)
+        axes.errorbar(row.value, i, xerr=row.half, fmt='o', color=colours[row.verdict], capsize=3,
+                      mfc='w' if row.seeds == 1 else None)
     axes.axvline(0, color='k', lw=.8)
     axes.set_yticks(range(len(shown)), shown.index)
     axes.set_xscale('symlog', linthresh=.1)
