@@ -59,8 +59,8 @@ def written(values: list[float]) -> str:
     "A mean, with the range where there are several values."
     if not values:
         return 'not measured'
-    return (f'{np.mean(values):.4g}'
-            + (f' ({min(values):.4g} to {max(values):.4g})' if len(values) > 1 else ''))
+    return (f'{np.mean(values):.3g}'
+            + (f' ({min(values):.3g} to {max(values):.3g})' if len(values) > 1 else ''))
 
 def beside(number: int, records: dict, metrics: tuple = ('FID',)) -> pd.DataFrame:
     """A table: the paper's numbers and ours, with the range over seeds.
