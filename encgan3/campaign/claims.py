@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['HOLDS', 'FAILS', 'OPEN', 'ENC', 'G3', 'NO_FSA', 'REBUILT', 'REBUILT_NO', 'CLAIMS', 'Term', 'Sum', 'less', 'Claim',
-           'half_width', 'by_seed', 'Found', 'second_opinions', 'sums_of', 'found_of', 'distances', 'foggy',
-           'verdict_of', 'open_because', 'in_words', 'judged', 'effects_of', 'most_swaps', 'scores', 'verdicts',
-           'measured', 'forest']
+           'Found', 'rows_of', 'sums_of', 'found_of', 'distances', 'foggy', 'verdict_of', 'open_because', 'in_words',
+           'judged', 'effects_of', 'most_swaps', 'scores', 'verdicts', 'measured', 'forest']
 
 # %% ../../nbs/57_claims.ipynb #9af49740
 import math
@@ -15,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+
+from .tables import by_seed, half_width, second_opinions
 
 # %% ../../nbs/57_claims.ipynb #839dc54e
 class Term(NamedTuple):
@@ -58,27 +59,6 @@ class Claim:
     place: str
     sums: tuple[Sum, ...]
 
-# %% ../../nbs/57_claims.ipynb #fa057b26
-def half_width(record: dict, term: Term) -> float:
-    """Half the 95 % interval of a number over the choice of clips.
-
-    returns: nan if the record tells nothing about it
-    """
-    part = record[term.part]
-    if term.part == 'swap':
-        return 1.96*math.sqrt(part[term.score]*(1 - part[term.score])/part['pairs'])
-    return part.get(f'{term.score} interval', math.nan)/2
-
-def by_seed(total: Sum, records: dict) -> dict[int, list[dict]]:
-    """Records of all terms, for each seed that has them all.
-
-    records: of `comparable`
-    """
-    found = {(r['experiment'], r['seed']): r for r in records.values()}
-    seeds = sorted({seed for _, seed in found})
-    rows = {seed: [found.get((t.experiment, seed)) for t in total.terms] for seed in seeds}
-    return {seed: row for seed, row in rows.items() if all(row)}
-
 # %% ../../nbs/57_claims.ipynb #57ee0002
 class Found(NamedTuple):
     """What records say about a sum.
@@ -96,12 +76,12 @@ class Found(NamedTuple):
     fog: bool = False
     second: float = math.nan
 
-def second_opinions(records: dict) -> dict:
-    "Records as the second network saw the clips; older ones have no such part."
-    return {name: r | r['second'] for name, r in records.items() if 'second' in r}
+def rows_of(total: Sum, records: dict) -> dict[int, list[dict]]:
+    "Records of all terms, for each seed that has them all."
+    return by_seed(records, [t.experiment for t in total.terms])
 
 def sums_of(total: Sum, rows: dict) -> list[float]:
-    "A sum for each seed; rows: of `by_seed`"
+    "A sum for each seed; rows: of `rows_of`"
     return [sum(t.weight*r[t.part][t.score] for t, r in zip(total.terms, row)) for row in rows.values()]
 
 def found_of(total: Sum, records: dict) -> Found:
@@ -110,7 +90,7 @@ def found_of(total: Sum, records: dict) -> Found:
     records: of `comparable`
     """
     from scipy.stats import t as student
-    rows = by_seed(total, records)
+    rows = rows_of(total, records)
     if not rows:
         there = {r['experiment'] for r in records.values()}
         missing = dict.fromkeys(t.experiment for t in total.terms if t.experiment not in there)
@@ -120,8 +100,8 @@ def found_of(total: Sum, records: dict) -> Found:
         half = student.ppf(.975, len(values) - 1)*np.std(values, ddof=1)/math.sqrt(len(values))
     else:
         row, = rows.values()
-        half = math.hypot(*(t.weight*half_width(r, t) for t, r in zip(total.terms, row)))
-    again = sums_of(total, by_seed(total, second_opinions(records))) if distances(total) else []
+        half = math.hypot(*(t.weight*half_width(r, t.part, t.score) for t, r in zip(total.terms, row)))
+    again = sums_of(total, rows_of(total, second_opinions(records))) if distances(total) else []
     return Found(float(np.mean(values)), float(half), len(values), fog=foggy(total, rows),
                  second=float(np.mean(again)) if again else math.nan)
 
