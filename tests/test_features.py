@@ -15,7 +15,7 @@ from encgan3.datasets import prepare
 from encgan3.engine.files import sha256_of
 from encgan3.errors import InputError
 from encgan3.evaluation import pretrained
-from encgan3.evaluation.classifier import (AMOUNTS, TimeSplit, accuracies, draw, held_out, load_classifier,
+from encgan3.evaluation.classifier import (AMOUNTS, TimeSplit, draw, held_out, load_classifier, recognised,
                                            train_classifier, windows)
 from encgan3.evaluation.networks import RandomNetwork
 from encgan3.evaluation.pretrained import (ResNet3d, ResNeXt101, load_weights, r3d_network, read_weights,
@@ -312,6 +312,19 @@ def test_training_is_repeatable(store, trained, tmp_path):
     assert train_classifier(store, ('subject', 'action'), tmp_path/'other', steps=3, batch=4, ch=2, seed=1,
                             quiet=True)['sha256'] != again['sha256']
 
+def test_windows_are_read_some_at_a_time(store, trained, monkeypatch):
+    "All of a large data set would not fit into memory; what is said of them stays the same."
+    split, read, clips = TimeSplit(store, ('subject', 'action')), [], TimeSplit.clips
+    rows, labels = windows(split)
+    monkeypatch.setattr(TimeSplit, 'clips', lambda self, rows: read.append(len(rows)) or clips(self, rows))
+    many, classifier = np.tile(rows, (20, 1)), load_classifier(trained[0])
+    more = labels.repeat(20)
+    for blur in (0., 1.):
+        read.clear()
+        found = recognised(classifier, split, many, more, blur)
+        assert sum(read) == len(many) > 128 and max(read) <= 64 and 0 <= found['class'] <= 1
+    assert recognised(classifier, split, many, more) == recognised(classifier, split, rows, labels)
+
 def test_record_says_everything(store, trained):
     folder, record = trained
     assert (record['data']['sha256'] == store.sha256 and record['data']['videos'] == 4 and record['K'] == 4
@@ -377,8 +390,7 @@ def test_classifier_of_the_strips(tmp_path):
     classifier = classifier_of(store.folder, tmp_path/'classifiers', True)
     assert classifier.weights == 'classifier-weizmann-strips-32' and not (tmp_path/'classifiers').exists()
     split = TimeSplit(store, ('subject', 'action'))
-    clips, labels = held_out(split, None)
-    found = accuracies(classifier(clips)[1], labels, classifier.classes)
+    found = recognised(classifier, *held_out(split, None))
     said = classifier.record()['accuracy on held-out windows']['as they are']
     assert (found['class'] >= .95 and all(abs(found[k] - said[k]) < .02 for k in said)
             and classifier.record()['accuracy on held-out pairs']['windows'] == 40)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['AMOUNTS', 'membership', 'ActionNet', 'marginal', 'accuracies', 'cut', 'starts', 'there_and_back', 'film_numbers',
-           'TimeSplit', 'draw', 'windows', 'vary', 'fit', 'save_classifier', 'held_out', 'trained', 'on_new_pairs',
-           'train_classifier', 'is_config', 'load_classifier']
+           'TimeSplit', 'draw', 'windows', 'vary', 'fit', 'save_classifier', 'held_out', 'recognised', 'trained',
+           'on_new_pairs', 'train_classifier', 'is_config', 'load_classifier']
 
 # %% ../../nbs/33_classifier.ipynb #fa92958f
 import json
@@ -290,10 +290,10 @@ def save_classifier(folder: str | Path, net: ActionNet, record: dict) -> dict:
     return record
 
 # %% ../../nbs/33_classifier.ipynb #ff2c5c40
-def held_out(split: TimeSplit, test: ClipStore | None) -> tuple[Tensor, Tensor]:
-    """Held-out clips: of the same store, or of another one of the same classes.
+def held_out(split: TimeSplit, test: ClipStore | None) -> tuple[TimeSplit, np.ndarray, Tensor]:
+    """Held-out windows: of the same store, or of another one of the same classes.
 
-    returns: clips, labels
+    returns: where they lie; their rows there, (N, 16); labels, counted as in `split`
     """
     other = split if test is None else TimeSplit(test, tuple(split.classes[0]), whole=True)
     rows, labels = windows(other, 'test' if test is None else 'train')
@@ -301,7 +301,21 @@ def held_out(split: TimeSplit, test: ClipStore | None) -> tuple[Tensor, Tensor]:
         raise InputError(f'{test.folder}: {strange[0]} is not trained on: give a store of the same classes')
     if test and (test.sha256 == split.store.sha256 or test.size != split.store.size):
         raise InputError(f'{test.folder}: give other recordings, with frames of {split.store.size} pixels')
-    return other.clips(rows), torch.tensor([split.classes.index(other.classes[i]) for i in labels.tolist()])
+    return other, rows, torch.tensor([split.classes.index(other.classes[i]) for i in labels.tolist()])
+
+def recognised(classifier: Network, split: TimeSplit, rows: np.ndarray, labels: Tensor, blur: float = 0.
+               ) -> dict:
+    """Accuracies on windows, which are read some at a time: a large data set has thousands.
+
+    split, rows, labels: of `held_out` or `windows`
+    blur: 1: on blurred copies, mirrored at random
+    returns: see accuracies
+    """
+    generator, found = torch.Generator(), []
+    for some in np.array_split(rows, range(64, len(rows), 64)):
+        clips = split.clips(some)
+        found.append(classifier(vary(clips, generator, blur=blur).clamp(-1, 1) if blur else clips)[1])
+    return accuracies(torch.cat(found), labels, classifier.classes)
 
 def trained(split: TimeSplit, ch: int, seed: int, **settings) -> Network:
     """A new classifier, trained; its weights are rounded to half precision, as they are saved.
@@ -328,8 +342,7 @@ def on_new_pairs(store: ClipStore, factors: tuple[str, ...], **settings) -> dict
         raise InputError(f'{store.folder}: nothing to train on or nothing held out: '
                          'prepare all of its videos')
     rows, labels = windows(split, 'train', of=new)
-    return (accuracies(trained(split, **settings)(split.clips(rows))[1], labels, split.classes)
-            | {'windows': len(labels)})
+    return recognised(trained(split, **settings), split, rows, labels) | {'windows': len(labels)}
 
 # %% ../../nbs/33_classifier.ipynb #0fcdac11
 def train_classifier(store: ClipStore, factors: tuple[str, ...], folder: str | Path, steps: int = 1200,
@@ -355,16 +368,16 @@ def train_classifier(store: ClipStore, factors: tuple[str, ...], folder: str | P
     split = TimeSplit(store, tuple(factors), whole=test is not None)
     amounts = AMOUNTS | amounts
     settings = dict(steps=steps, batch=batch, lr=lr, ch=ch, seed=seed) | amounts
-    clips, labels = held_out(split, test)
+    found = held_out(split, test)
     extra = ({'accuracy on held-out pairs': on_new_pairs(split.store, tuple(factors), quiet=quiet,
                                                          **settings)} if pairs else {})
     classifier = trained(split, quiet=quiet, **settings)
-    shown = {'as they are': clips, 'blurred': vary(clips, torch.Generator(), blur=1.).clamp(-1, 1)}
     return save_classifier(folder, classifier.net, {
         'factors': list(factors), 'K': len(split.classes),
-        'accuracy on held-out windows': {k: accuracies(classifier(x)[1], labels, split.classes)
-                                         for k, x in shown.items()},
-        **extra, 'windows held out': len(labels), 'held out': cut.__doc__ if test is None else test.record(),
+        'accuracy on held-out windows': {'as they are': recognised(classifier, *found),
+                                         'blurred': recognised(classifier, *found, blur=1.)},
+        **extra, 'windows held out': len(found[1]),
+        'held out': cut.__doc__ if test is None else test.record(),
         'videos trained on whole': int((split.lengths['test'] == 0).sum()),
         'settings': settings, 'data': split.store.record()})
 
