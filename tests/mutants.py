@@ -536,6 +536,8 @@ OTHERS = [
     ('a continued run counts twice', '56_workers', 'max(0, run.steps - reached[run.training])', 'run.steps'),
     # 57_claims
     ('one seed for all seeds', '57_claims', 'if len(values) > 1:', 'if len(values) > 2:'),
+    ('seeds needed on one side alone', '57_claims', '< abs(excess)', '< excess'),
+    ('the scatter of all for that of some', '57_claims', 'np.std(values, ddof=1)', 'np.std(values)'),
     ('clips of one run alone', '57_claims', 'math.hypot(*(', 'max(*('),
     ('a claim of which one sum fails is open', '57_claims', 'FAILS if FAILS in verdicts else OPEN', 'OPEN'),
     ('fog is compared', '57_claims', 'if found.fog: return', 'if False: return'),

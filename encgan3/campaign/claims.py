@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['HOLDS', 'FAILS', 'OPEN', 'ENC', 'G3', 'NO_FSA', 'REBUILT', 'REBUILT_NO', 'CLAIMS', 'Term', 'Sum', 'less', 'Claim',
-           'Found', 'rows_of', 'sums_of', 'found_of', 'distances', 'foggy', 'verdict_of', 'open_because', 'in_words',
-           'judged', 'effects_of', 'most_swaps', 'scores', 'verdicts', 'measured', 'forest']
+           'over_seeds', 'seeds_needed', 'Found', 'rows_of', 'sums_of', 'found_of', 'distances', 'foggy', 'verdict_of',
+           'open_because', 'in_words', 'judged', 'effects_of', 'most_swaps', 'scores', 'verdicts', 'measured', 'forest']
 
 # %% ../../nbs/57_claims.ipynb #9af49740
 import math
@@ -59,6 +59,23 @@ class Claim:
     place: str
     sums: tuple[Sum, ...]
 
+# %% ../../nbs/57_claims.ipynb #57ff0001
+def over_seeds(scatter: float, seeds: int) -> float:
+    "Half the 95 % interval of a mean over seeds, after Student; scatter: their standard deviation."
+    from scipy.stats import t as student
+    return float(student.ppf(.975, seeds - 1))*scatter/math.sqrt(seeds)
+
+def seeds_needed(excess: float, scatter: float, most: int = 1000) -> float:
+    """How many seeds would bring the whole interval to one side, if they go on to scatter as they did.
+
+    excess: of the mean over the bound
+    scatter: standard deviation over seeds
+    returns: nan if the scatter is unknown; `most` if so many don't do
+    """
+    if math.isnan(scatter):
+        return math.nan
+    return next((n for n in range(2, most) if over_seeds(scatter, n) < abs(excess)), most)
+
 # %% ../../nbs/57_claims.ipynb #57ee0002
 class Found(NamedTuple):
     """What records say about a sum.
@@ -68,6 +85,7 @@ class Found(NamedTuple):
     missing: experiments without a record, or none with a seed that all have
     fog: it compares methods none of whose samples passes for real
     second: a sum of distances alone, by the second network, as far as there are records of it; else nan
+    scatter: standard deviation over seeds; nan for one
     """
     value: float
     half: float
@@ -75,6 +93,7 @@ class Found(NamedTuple):
     missing: tuple[str, ...] = ()
     fog: bool = False
     second: float = math.nan
+    scatter: float = math.nan
 
 def rows_of(total: Sum, records: dict) -> dict[int, list[dict]]:
     "Records of all terms, for each seed that has them all."
@@ -89,21 +108,21 @@ def found_of(total: Sum, records: dict) -> Found:
 
     records: of `comparable`
     """
-    from scipy.stats import t as student
     rows = rows_of(total, records)
     if not rows:
         there = {r['experiment'] for r in records.values()}
         missing = dict.fromkeys(t.experiment for t in total.terms if t.experiment not in there)
         return Found(math.nan, math.nan, 0, (*missing,) or ('a common seed',))
-    values = sums_of(total, rows)
+    values, scatter = sums_of(total, rows), math.nan
     if len(values) > 1:
-        half = student.ppf(.975, len(values) - 1)*np.std(values, ddof=1)/math.sqrt(len(values))
+        scatter = float(np.std(values, ddof=1))
+        half = over_seeds(scatter, len(values))
     else:
         row, = rows.values()
         half = math.hypot(*(t.weight*half_width(r, t.part, t.score) for t, r in zip(total.terms, row)))
     again = sums_of(total, rows_of(total, second_opinions(records))) if distances(total) else []
     return Found(float(np.mean(values)), float(half), len(values), fog=foggy(total, rows),
-                 second=float(np.mean(again)) if again else math.nan)
+                 second=float(np.mean(again)) if again else math.nan, scatter=scatter)
 
 def distances(total: Sum) -> bool:
     "Whether distances alone are compared, with each other."
@@ -215,12 +234,13 @@ def measured(records: dict) -> pd.DataFrame:
 
     records: of `comparable`
     returns: value, half (of the 95 % interval), second (value by the second network), bound, seeds,
-        verdict; by words
+        verdict, scatter (over seeds), needed (seeds_needed); by words
     """
     found = {total: found_of(total, records) for c in CLAIMS for total in c.sums}
-    rows = [(total.words, f.value, f.half, f.second, total.bound, f.seeds, verdict_of(total, f))
+    rows = [(total.words, f.value, f.half, f.second, total.bound, f.seeds, verdict_of(total, f),
+             f.scatter, seeds_needed(f.value - total.bound, f.scatter))
             for total, f in found.items()]
-    names = ['sum', 'value', 'half', 'second', 'bound', 'seeds', 'verdict']
+    names = ['sum', 'value', 'half', 'second', 'bound', 'seeds', 'verdict', 'scatter', 'needed']
     return pd.DataFrame(rows, columns=names).set_index('sum')
 
 # %% ../../nbs/57_claims.ipynb #8446b9e5
