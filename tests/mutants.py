@@ -541,7 +541,7 @@ OTHERS = [
     ('clips of one run alone', '57_claims', 'math.hypot(*(', 'max(*('),
     ('a claim of which one sum fails is open', '57_claims', 'FAILS if FAILS in verdicts else OPEN', 'OPEN'),
     ('fog is compared', '57_claims', 'if found.fog: return', 'if False: return'),
-    ('a contradiction is passed over', '57_claims', 'if not math.isnan(found.second) and', 'if False and'),
+    ('a contradiction is passed over', '57_claims', 'agrees = math.isnan(found.second) or', 'agrees = True or'),
     ('a training of each decides', '57_claims', 'if found.seeds == 1 and', 'if False and'),
     ('one network heard twice', '57_claims', 'rows_of(total, second_opinions(records))', 'rows'),
     ('shares must be small', '57_claims', '(found.value > total.bound) == total.above', 'found.value < total.bound'),

@@ -151,9 +151,10 @@ def open_because(total: Sum, found: Found) -> str:
         return 'no sample of either passes for real'
     if found.seeds == 1 and sum(t.weight for t in total.terms) == 0:
         return 'one training each'
-    if not math.isnan(found.second) and (found.second > total.bound) != (found.value > total.bound):
-        return 'the second network contradicts'
-    return '' if found.half < abs(found.value - total.bound) else 'too close to tell'
+    if not found.half < abs(found.value - total.bound):
+        return 'too close to tell'
+    agrees = math.isnan(found.second) or (found.second > total.bound) == (found.value > total.bound)
+    return '' if agrees else 'the second network contradicts'
 
 def in_words(total: Sum, found: Found) -> str:
     "A sum, its value and interval, and how many trainings of each method are behind it, if several."
@@ -164,17 +165,16 @@ def judged(claim: Claim, records: dict) -> tuple[str, str]:
     """A claim by records.
 
     records: of `comparable`
-    returns: HOLDS, FAILS or OPEN; the sums that make it so
+    returns: HOLDS, FAILS or OPEN; a line for each reason with its sums, those that make it so first
     """
     found = [(total, found_of(total, records)) for total in claim.sums]
     verdicts = [verdict_of(*pair) for pair in found]
     verdict = FAILS if FAILS in verdicts else OPEN if OPEN in verdicts else HOLDS
     by_reason = {}
-    for (total, f), v in zip(found, verdicts):
-        if v == verdict:
-            why = {HOLDS: 'measured', FAILS: 'measured otherwise'}.get(v) or open_because(total, f)
-            by_reason.setdefault(why, []).append('; '.join(f.missing) or in_words(total, f))
-    return verdict, '; '.join(f'{why}: {"; ".join(dict.fromkeys(sums))}' for why, sums in by_reason.items())
+    for (total, f), v in sorted(zip(found, verdicts), key=lambda pair: pair[1] != verdict):
+        why = {HOLDS: 'as claimed', FAILS: 'not as claimed'}.get(v) or open_because(total, f)
+        by_reason.setdefault(why, []).append('; '.join(f.missing) or in_words(total, f))
+    return verdict, '\n'.join(f'{why}: {"; ".join(dict.fromkeys(sums))}' for why, sums in by_reason.items())
 
 # %% ../../nbs/57_claims.ipynb #d55abb44
 def effects_of(encoder: tuple[Term, Term], fsa: tuple[Term, Term], words: str) -> Sum:
