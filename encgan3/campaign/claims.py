@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['HOLDS', 'FAILS', 'OPEN', 'ENC', 'G3', 'NO_FSA', 'REBUILT', 'REBUILT_NO', 'CLAIMS', 'Term', 'Sum', 'less', 'Claim',
            'over_seeds', 'seeds_needed', 'Found', 'rows_of', 'sums_of', 'found_of', 'distances', 'foggy', 'verdict_of',
-           'open_because', 'in_words', 'judged', 'effects_of', 'most_swaps', 'scores', 'verdicts', 'measured', 'forest']
+           'open_because', 'in_words', 'judged', 'effects_of', 'most_swaps', 'scores', 'verdicts', 'as_markdown',
+           'measured', 'forest']
 
 # %% ../../nbs/57_claims.ipynb #9af49740
 import math
@@ -228,6 +229,13 @@ def verdicts(records: dict) -> pd.DataFrame:
     """
     rows = [(c.words, c.place, *judged(c, records)) for c in CLAIMS]
     return pd.DataFrame(rows, columns=['claim', 'where', 'verdict', 'why']).set_index('claim')
+
+def as_markdown(found: pd.DataFrame) -> str:
+    "Verdicts as a table in Markdown; found: of `verdicts`"
+    shown = found.assign(verdict='**' + found.verdict + '**', why=found.why.str.replace('\n', '<br>'))
+    rows = [('the paper says', 'where', 'in our records', 'why'), 4*('---',)]
+    rows += [[cell.replace('|', '\\|') for cell in row] for row in shown.itertuples(name=None)]
+    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
 
 def measured(records: dict) -> pd.DataFrame:
     """All sums behind the claims.
