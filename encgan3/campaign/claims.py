@@ -151,7 +151,7 @@ def open_because(total: Sum, found: Found) -> str:
     if found.fog:
         return 'no sample of either passes for real'
     if found.seeds == 1 and sum(t.weight for t in total.terms) == 0:
-        return 'one training each'
+        return 'one seed so far'
     if not found.half < abs(found.value - total.bound):
         return 'too close to tell'
     agrees = math.isnan(found.second) or (found.second > total.bound) == (found.value > total.bound)
