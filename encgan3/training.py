@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['step_generator', 'augment', 'finite', 'update', 'of_all', 'agreed', 'begin_together', 'casting', 'train_step',
-           'average_into', 'collapsed', 'prepare_run', 'set_up', 'clips_of', 'train', 'report', 'checkpoint',
+           'average_into', 'collapsed', 'settle', 'prepare_run', 'set_up', 'clips_of', 'train', 'report', 'checkpoint',
            'forecast', 'in_words', 'Panel', 'plot_log']
 
 # %% ../nbs/17_training.ipynb #05ed9a01
@@ -172,6 +172,13 @@ def collapsed(terms: dict, floor: float = .5) -> list[str]:
     return [name for name, value in terms.items() if name.startswith('KL') and value < floor]
 
 # %% ../nbs/17_training.ipynb #3570c9ac
+def settle(model: nn.Module, accelerator: Accelerator):
+    "Move a model to where it trains, laid out as steps are fast there."
+    torch.backends.cudnn.benchmark = True
+    if accelerator.device.type == 'cpu':
+        keep_memory()
+    model.to(accelerator.device, memory_format=torch.channels_last)
+
 def prepare_run(model: nn.Module, store, run: Path, batch: int, seed: int, augmentation: dict):
     "Accelerator, optimizers, and what a checkpoint must agree on; the model is moved to its device."
     ours, theirs = model.config.get('size'), getattr(store, 'size', None)
@@ -179,13 +186,10 @@ def prepare_run(model: nn.Module, store, run: Path, batch: int, seed: int, augme
         raise InputError(f'{store.folder}: its frames are {theirs} pixels wide and the model makes {ours}; '
                          f'prepare it with size={ours}')
     accelerator = Accelerator(mixed_precision='no', cpu=not torch.cuda.is_available()) # train_step casts
-    torch.backends.cudnn.benchmark = True
-    if accelerator.device.type == 'cpu':
-        keep_memory()
     if batch % ranks():
         raise InputError(f'batch={batch}: {ranks()} processes can\'t share it evenly; take a multiple of '
                          f'{ranks()}')
-    model.to(accelerator.device, memory_format=torch.channels_last)
+    settle(model, accelerator)
     agree = {'config': model.config, 'seed': seed, 'batch': batch, 'augmentation': augmentation,
              'data': store.sha256}
     return accelerator, model.optimizers(), json.loads(json.dumps(agree))

@@ -183,6 +183,7 @@ OTHERS = [
     ('bfloat16 asked for, float32 computed', '17_training', "enabled=precision == 'bf16'", 'enabled=False'),
     ('checkpoint of weights that are no numbers', '17_training', '    finite(of_all(terms), step)\n    header', '    header'),
     ('columns of the last entry alone', '17_training', 'dict.fromkeys(name for row in rows for name in row)', 'dict.fromkeys(rows[-1])'),
+    ('laid out as it was', '17_training', ', memory_format=torch.channels_last', ''),
     ('precision never reaches the step', '17_training', 'step, frame, precision)\n                step', 'step, frame)\n                step'),
     # 18_settings
     ('unknown setting ignored', '18_settings', 'if wrong := sorted(set(settings) - known): raise', 'if False: raise'),
@@ -533,6 +534,7 @@ OTHERS = [
     ('a signal stops one run alone', '56_workers', 'lambda: stop() or time', 'lambda: time'),
     ('what another machine leaves stays', '56_workers', "if what == 'elsewhere'", 'if False'),
     ('all workers see one GPU', '56_workers', 'os.environ.update({} if gpu is None else {SEES: gpu})', 'os.environ.update({SEES: \'0\'})'),
+    ('one thread for good', '56_workers', 'torch.set_num_threads(before)', 'pass'),
     ('a continued run counts twice', '56_workers', 'max(0, run.steps - reached[run.training])', 'run.steps'),
     # 57_claims
     ('one seed for all seeds', '57_claims', 'if len(values) > 1:', 'if len(values) > 2:'),

@@ -22,7 +22,6 @@ from torch import cat
 from ..campaign.runs import hardware
 from ..clips import FRAMES, to_clip
 from ..data.store import Windows
-from ..engine.memory import keep_memory
 from ..engine.weights import read_json
 from ..errors import InputError
 from ..generator import attention_at
@@ -31,7 +30,7 @@ from ..settings import Config
 from .cost import backward, floor, layers_of, machine, medians, step_operations, time_of
 from .memory import WAYS, memory_of
 from .plain import Plain
-from ..training import set_up, step_generator, train_step
+from ..training import set_up, settle, step_generator, train_step
 
 # %% ../../nbs/83_speed.ipynb #389ae64d
 def passes_of(model: Networks, batch: int, accelerator: Accelerator, precision: str = 'no') -> dict:
@@ -153,10 +152,8 @@ def measure(preset: str = 'small', batch: int = 8, repeats: int = 5, count: tupl
     fast = EncGAN3.from_preset(preset, **changes)
     device = accelerator.device
     counted = {name: configuration(name) for name in count}
-    if device.type == 'cpu':
-        keep_memory()
+    settle(fast, accelerator)
     rates = machine(device, side)
-    fast = fast.to(device, memory_format=torch.channels_last) # as train does
     models = {'fast': (fast, 'no'), 'plain': (Plain(fast), 'no')}
     # where bfloat16 is emulated it could only lose
     best = 'bf16' if rates['bfloat16'] > rates['float32'] else 'no'
