@@ -307,6 +307,15 @@ def test_the_book(page, address, shot):
     pictured(page, 1)
     assert not [url for url in asked if not url.startswith((address, 'blob:', 'data:'))]
 
+def test_tables_are_tables(built):
+    "Nothing that a page's words or outputs are written in is left: no row of a table, no stars."
+    left = []
+    for path in built.glob('*.html'):
+        words = re.sub(r'<(pre|code|script|style)\b.*?</\1>', '', path.read_text(), flags=re.S)
+        left += [f'{path.name}: {line}' for line in re.findall(r'<p>\| .*|.*\*\*\w.*', words)]
+    assert not left, left
+    assert '<p>the paper says</p>' in (built/'index.html').read_text()
+
 def test_links_lead_somewhere(built):
     "Every link of every page to a place of the site, and the size of the whole."
     files = {p.relative_to(built).as_posix(): p for p in built.rglob('*') if p.is_file()}

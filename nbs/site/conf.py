@@ -4,6 +4,7 @@ author = 'The encgan3 authors'
 copyright = author # at the foot of each page
 extensions = ['myst_nb']
 nb_execution_mode = 'off' # outputs are those stored in the notebooks
+nb_render_markdown_format = 'myst' # outputs may have tables
 nb_ipywidgets_js = {} # would be loaded from elsewhere, and needs a kernel
 myst_enable_extensions = ['dollarmath', 'amsmath']
 myst_dmath_double_inline = True # $$...$$ in the middle of a paragraph
