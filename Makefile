@@ -7,7 +7,7 @@ STAMP := .venv/installed
 help:
 	@echo 'make demo [VIDEOS=folder] [MINUTES=3] [FROM_SCRATCH=1]   train a little, swap motions, write demo/'
 	@echo 'make app [PORT=8866]   sliders over a video; prints an address for the browser of this machine'
-	@echo 'make site     the book and an explorer that runs in the browser, as files in build/site'
+	@echo 'make site [ADDRESS=https://...]   the book and an explorer that runs in the browser, as files in build/site'
 	@echo 'make test     all notebooks and tests, as CI runs them'
 	@echo 'make mutants  every wrong edit, one by one: each must turn its page red'
 	@echo 'make soak     every promise tried hundreds of times: kills, faults, hostile files; an hour'
@@ -32,7 +32,7 @@ app: install
 	$(BIN)/voila nbs/app.ipynb --port=$(or $(PORT),8866)
 
 site: install
-	$(BIN)/python -c 'from encgan3.site.build import site; site()'
+	$(BIN)/python -c 'import os; from encgan3.site.build import site; site(address=os.environ.get("ADDRESS", ""))'
 	@echo 'To look at it: cd build/site && python3 -m http.server, and open http://localhost:8000'
 
 # kernels and workers that are killed leave their temporary folders behind

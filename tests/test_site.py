@@ -47,7 +47,7 @@ def built(tmp_path_factory):
         packages(home/'work'/'npm')
     except InputError as e:
         missing(str(e))
-    site(home/'public'/'some'/'where', home/'work')
+    site(home/'public'/'some'/'where', home/'work', address='https://here.test/some/where')
     return home/'public'/'some'/'where'
 
 @pytest.fixture(scope='module')
@@ -315,6 +315,17 @@ def test_tables_are_tables(built):
         left += [f'{path.name}: {line}' for line in re.findall(r'<p>\| .*|.*\*\*\w.*', words)]
     assert not left, left
     assert '<p>the paper says</p>' in (built/'index.html').read_text()
+
+def test_a_link_shows_what_it_leads_to(built):
+    "Title, first words and a picture, where messengers look for them."
+    told = {}
+    for path in [*built.glob('[0-9]*.html'), built/'index.html', built/'explorer'/'index.html']:
+        facts = dict(re.findall(r'<meta property="og:(\w+)" content="([^"]+)"', path.read_text()))
+        told[path.stem] = facts
+        assert facts['title'] and len(facts['description']) > 40
+        assert (built/facts['image'].removeprefix('https://here.test/some/where/')).is_file()
+    assert told['10_streams']['title'] == 'Three streams'
+    assert told['10_streams']['description'].startswith('The generator’s building blocks: transposed')
 
 def test_links_lead_somewhere(built):
     "Every link of every page to a place of the site, and the size of the whole."

@@ -99,13 +99,16 @@ def packages(folder: str | Path, lock: Path = NBS/'site'/'package-lock.json') ->
         raise InputError(f'{lock}: npm can\'t fetch it: {" ".join(told.stderr.split())[:300]}')
     return fetched
 
-def explorer(folder: Path, modules: Path, models: dict[str, str]):
+def explorer(folder: Path, modules: Path, models: dict[str, str], address: str):
     """Write the explorer into a folder that isn't there yet.
 
     modules: of `packages`
     models: name or folder -> words for it; the first is the one it opens with
+    address: see site
     """
     shutil.copytree(NBS/'site'/'explorer', folder)
+    page = folder/'index.html'
+    page.write_text(page.read_text().replace('content="../', f'content="{address or "../"}'))
     shutil.copy(SHIPPED.parent/'ui'/'films.js', folder)
     (folder/'ort').mkdir()
     for here, there in LIBRARIES.items():
@@ -140,11 +143,11 @@ def within(text: str) -> str:
     page = rf'\w+:|#|images/|(?:{"|".join(BESIDE)})\.md|\w+\.ipynb'
     return re.sub(rf'\[([^\]]+)\]\((?!{page})[^)]+\)', r'\1', text.replace('](../', ']('))
 
-def book(folder: Path, work: Path, modules: Path):
+def book(folder: Path, work: Path, modules: Path, address: str):
     """Write all notebooks as pages into a folder; InputError if Sphinx fails.
 
     work: for what can be used again
-    modules: of `packages`
+    modules, address: of `packages`; see site
     """
     source = work/'book'
     shutil.rmtree(source, ignore_errors=True)
@@ -164,7 +167,7 @@ def book(folder: Path, work: Path, modules: Path):
     index['cells'] += [dict(id='parts', cell_type='markdown', metadata={}, source='\n\n'.join(tree))]
     (source/'index.ipynb').write_text(json.dumps(index))
     told = subprocess.run([sys.executable, '-m', 'sphinx', '-q', '-c', NBS/'site', '-d', work/'doctrees',
-                           source, folder], capture_output=True, text=True)
+                           '-D', f'ogp_site_url={address}', source, folder], capture_output=True, text=True)
     if told.returncode:
         raise InputError(f'{source}: Sphinx can\'t make a book of it: {" ".join(told.stderr.split())[-300:]}')
     (folder/'_static'/'mathjax').mkdir()
@@ -174,17 +177,22 @@ def book(folder: Path, work: Path, modules: Path):
 MODELS = {'weizmann-s-tiny': 'drawn people, 32 pixels: quick', 'weizmann-tiny': 'real people, 32 pixels',
           'weizmann-s': 'drawn people, 128 pixels'}
 
-def site(folder: str | Path = 'build/site', work: str | Path = 'build/work', models: dict = MODELS):
+def site(folder: str | Path = 'build/site', work: str | Path = 'build/work', models: dict = MODELS,
+         address: str = ''):
     """Write book and explorer; InputError without the repository, or if a part can't be made.
 
     folder: takes the place of an older one
     work: for what can be used again
     models: name or folder -> words for it
+    address: where it will be found, if that is known: a link to it then shows a picture
     """
+    if address and not re.match('https?://', address):
+        raise InputError(f'address={address!r}: must begin with https:// or http://')
+    address = address and address.rstrip('/') + '/'
     if not (NBS/'site').exists():
         raise InputError(f'{NBS}: no notebooks here; a site is made from a clone of the repository')
     modules = packages(Path(work)/'npm')
     with new_folder(folder) as there:
-        book(there, Path(work), modules)
-        explorer(there/'explorer', modules, models)
+        book(there, Path(work), modules, address)
+        explorer(there/'explorer', modules, models, address)
         (there/'.nojekyll').touch() # some hosts leave out folders that begin with _
