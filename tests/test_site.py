@@ -307,6 +307,23 @@ def test_the_book(page, address, shot):
     pictured(page, 1)
     assert not [url for url in asked if not url.startswith((address, 'blob:', 'data:'))]
 
+def test_without_code(page, address, shot):
+    "Words and outputs stay; the next page remembers it, until the code is asked for again."
+    code, shown = page.locator('.cell_input'), page.locator('.cell_output table').first
+    page.goto(f'{address}52_table1.html')
+    assert code.first.is_visible()
+    page.get_by_role('button', name='hide the code').click()
+    assert not [cell for cell in code.all() if cell.is_visible()] and shown.is_visible()
+    shot(page, 'without-code')
+    page.goto(f'{address}53_table2.html')
+    assert code.count() and not code.first.is_visible()
+    page.get_by_role('button', name='show the code').click()
+    assert code.first.is_visible()
+    page.reload()
+    assert code.first.is_visible()
+    page.goto(f'{address}CHANGELOG.html') # has none
+    assert not page.get_by_role('button', name='the code').count()
+
 def test_tables_are_tables(built):
     "Nothing that a page's words or outputs are written in is left: no row of a table, no stars."
     left = []

@@ -18,6 +18,7 @@ html_title = 'EncGAN3'
 html_favicon = 'static/icon.svg'
 html_static_path = ['static']
 html_css_files = ['book.css']
+html_js_files = ['book.js']
 html_copy_source = False
 html_show_sphinx = False
 mathjax_path = 'mathjax/tex-svg.js' # copied there, from npm
