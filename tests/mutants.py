@@ -537,7 +537,8 @@ OTHERS = [
     ('one thread for good', '56_workers', 'torch.set_num_threads(before)', 'pass'),
     ('a continued run counts twice', '56_workers', 'max(0, run.steps - reached[run.training])', 'run.steps'),
     # 57_claims
-    ('one seed for all seeds', '57_claims', 'if len(values) > 1:', 'if len(values) > 2:'),
+    ('one seed for all seeds', '57_claims', 'if len(values) > 1 and', 'if len(values) > 2 and'),
+    ('shares after Student', '57_claims', 'if len(values) > 1 and compares(total):', 'if len(values) > 1:'),
     ('seeds needed on one side alone', '57_claims', '< abs(excess)', '< excess'),
     ('the scatter of all for that of some', '57_claims', 'np.std(values, ddof=1)', 'np.std(values)'),
     ('clips of one run alone', '57_claims', 'math.hypot(*(', 'max(*('),
