@@ -340,7 +340,8 @@ def test_a_link_shows_what_it_leads_to(built):
         facts = dict(re.findall(r'<meta property="og:(\w+)" content="([^"]+)"', path.read_text()))
         told[path.stem] = facts
         assert facts['title'] and len(facts['description']) > 40
-        assert (built/facts['image'].removeprefix('https://here.test/some/where/')).is_file()
+        place, _, file = facts['image'].partition('/some/where/')
+        assert place == 'https://here.test' and (built/file).is_file()
     assert told['10_streams']['title'] == 'Three streams'
     assert told['10_streams']['description'].startswith('The generator’s building blocks: transposed')
 

@@ -186,8 +186,8 @@ def site(folder: str | Path = 'build/site', work: str | Path = 'build/work', mod
     models: name or folder -> words for it
     address: where it will be found, if that is known: a link to it then shows a picture
     """
-    if address and not re.match('https?://', address):
-        raise InputError(f'address={address!r}: must begin with https:// or http://')
+    if address and not re.fullmatch(r'https?://[^\s"<>]+', address):
+        raise InputError(f'address={address!r}: must begin with https:// and have no spaces or quotes')
     address = address and address.rstrip('/') + '/'
     if not (NBS/'site').exists():
         raise InputError(f'{NBS}: no notebooks here; a site is made from a clone of the repository')
