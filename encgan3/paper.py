@@ -161,7 +161,7 @@ READINGS = pd.DataFrame([
      '19_model'),
     ('Eq. 1', 'how many codes for one clip', 'one sample of each posterior', '14_encoder'),
     ('Eqs. 1, 2', 'frame 0 in both sums', 'counts twice, as printed', '16_losses'),
-    ('Eqs. 1, 2', 'reconstruction is a function of (v, x_0); v_i0 does not exist', 'G(zx, zv); maps 1..15',
+    ('Eqs. 1, 2', 'reconstruction is a function of (v, x_0); frame 0 has no map', 'G(zx, zv); maps 1..15',
      '14_encoder'),
     ('Eq. 1', 'q(zx|x) has the whole video, the text the first frame', 'the first frame', '14_encoder'),
     ('Sec. 4', 'sign, scale and stacking of 15 maps not given', 'x_j - x_(j-1), unscaled, all 15',
