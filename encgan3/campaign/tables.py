@@ -75,8 +75,9 @@ def beside(number: int, records: dict, metrics: tuple = ('FID',)) -> pd.DataFram
     for metric in metrics:
         theirs = paper_side(number, data, metric)
         ours = our_side(number, records, metric)
-        columns[f'{metric}, paper, {STANDS_FOR.get(data, "-")}'] = {label: f'{theirs[label]:g}'
-                if label in theirs else '-' for label in ours}
+        printed = metric.removesuffix(' action') # the paper names no classes
+        columns[f'{printed}, paper, {STANDS_FOR.get(data, "-")}'] = {
+            label: f'{theirs[label]:g}' if label in theirs else '-' for label in ours}
         columns[f'{metric}, ours, {data}'] = {label: written(values) for label, values in ours.items()}
     return pd.DataFrame(columns)
 
