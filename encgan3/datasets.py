@@ -206,7 +206,8 @@ def prepare(dataset: str, source: str | os.PathLike | None = None, store: str | 
     store: clip store to make; one that is there is replaced
     size: side of a frame, in pixels
     stride: frames of a window are this far apart; None: the data set's
-    frames: frames of a window: what is shorter is left out
+    frames: frames of a window: what is shorter is left out; a `ClipStore` opened later has windows of 16,
+        unless told otherwise
     crop: mover, face, centre or whole; None: the data set's, mover:.92 for stand-ins of movers
     seed: of the choice that `limit` makes
     limit: use only so many files
@@ -231,7 +232,7 @@ def prepare(dataset: str, source: str | os.PathLike | None = None, store: str | 
                     crop=full_name(crop),
                     seed=seed, limit=limit, rule=spec.split.__doc__)
         _build(new, folder, spec, head, *_jobs(spec, folder, files, known), workers, progress)
-    return ClipStore(store, None)
+    return ClipStore(store, None, frames, stride)
 
 # %% ../nbs/65_datasets.ipynb #347e7743
 def film_pairs(pairs: list[tuple[str, str]], size: int = 32, each: int = 1) -> tuple[Tensor, list[dict]]:

@@ -28,7 +28,7 @@ SPACE = (START,) + 5*(DOUBLE,) # how a frame grows in module i
 
 def modules(size: int) -> int:
     "Number of G3 modules that make frames of `size` pixels; InputError for a size that no preset has."
-    if size not in MODULES:
+    if size not in [*MODULES]: # a list of sizes too is refused in words
         raise InputError(f'size={size!r}: no generator of this size; choose one of {sorted(MODULES)}')
     return MODULES[size]
 

@@ -18,7 +18,9 @@ from .settings import checked
 KEPT = 'content.', 'motion.', 'G.', 'average.' # networks that can take over tensors
 
 def grown(model: EncGAN3, seed: int = 0, **changes) -> EncGAN3:
-    """A model with other settings that keeps every tensor that still fits; InputError for smaller frames.
+    """A model with other settings, whose encoders and generator keep every tensor that still fits.
+
+    Its discriminators are new. InputError for smaller frames.
 
     model: trained
     seed: of the tensors that are new

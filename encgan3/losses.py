@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['reconstruction', 'change', 'encoder_loss', 'real', 'fake', 'generator_loss', 'discriminator_loss', 'literal_kl',
-           'psnr']
+           'psnr', 'beside_still']
 
 # %% ../nbs/16_losses.ipynb #3994b7e1
 import torch
@@ -99,3 +99,15 @@ def psnr(clip: Tensor, rebuilt: Tensor) -> Tensor:
     returns: (B,), dB
     """
     return 10*torch.log10(4/(clip - rebuilt).square().flatten(1).mean(1))
+
+def beside_still(clip: Tensor, rebuilt: Tensor) -> tuple[Tensor, Tensor]:
+    """PSNR of reconstructions and of first frames standing still, of those clips in which anything moves.
+
+    Where nothing does, the second is infinite, and one such clip would make every mean so.
+
+    clip, rebuilt: (B, C, T, H, W) in [-1, 1]
+    returns: dB, twice (N,); of all clips if nothing moves in any
+    """
+    still = psnr(clip, clip[:, :, :1].expand_as(clip))
+    some = still.isfinite() if still.isfinite().any() else slice(None)
+    return psnr(clip, rebuilt)[some], still[some]

@@ -10,19 +10,18 @@ __all__ = ['SWITCH', 'WIDTH', 'CODE', 'WEIGHT', 'SHARE', 'KINDS', 'PRESETS', 'PR
 # %% ../nbs/18_settings.ipynb #1739b082
 import math
 from dataclasses import dataclass, fields
-from numbers import Integral, Real
 
 from .errors import InputError, short
 
 # %% ../nbs/18_settings.ipynb #c18f5a02
 @dataclass(frozen=True)
 class Whole:
-    "A whole number within limits; True and 32.0 are none."
+    "A whole number within limits; True, 32.0 and NumPy's, which JSON can't hold, are none."
     low: int
     high: int
 
     def holds(self, value) -> bool:
-        return (isinstance(value, Integral) and not isinstance(value, bool)
+        return (isinstance(value, int) and not isinstance(value, bool)
                 and self.low <= value <= self.high)
 
     def __str__(self): return f'a whole number from {self.low:,} to {self.high:,}'
@@ -35,7 +34,7 @@ class Number:
     without: tuple = () # limits that it may not reach
 
     def holds(self, value) -> bool:
-        number = isinstance(value, Real) and not isinstance(value, bool)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and self.low <= value <= self.high and value not in self.without
 
     def __str__(self):
@@ -87,7 +86,7 @@ KINDS = { # what each setting may be, by its name
     'save_every': Whole(1, 10**9), 'log_every': Whole(1, 10**9), 'minutes': Number(0, math.inf),
     'shift': Whole(0, 64), 'flip': SWITCH,
     # of samples and of an evaluation
-    'n': Whole(1, 10**6), 'clips': Whole(2, 10**6), 'resamples': Whole(2, 10**5), 'stride': Whole(1, 1000),
+    'n': Whole(1, 10**6), 'clips': Whole(4, 10**6), 'resamples': Whole(2, 10**5), 'stride': Whole(1, 1000),
     'choice': OneOf(('windows', 'centre')),
     # of many runs
     'seeds': Whole(1, 1000), 'workers': Whole(0, 256), 'repeats': Whole(1, 1000)}
@@ -99,7 +98,8 @@ def check(kinds: dict = KINDS, /, **values):
     """
     for name, value in values.items():
         if not kinds[name].holds(value):
-            raise InputError(short(f'{name}={value!r}') + f': must be {kinds[name]}')
+            cure = '; int() or float() makes one of NumPy\'s' if type(value).__module__ == 'numpy' else ''
+            raise InputError(short(f'{name}={value!r}') + f': must be {kinds[name]}{cure}')
 
 # %% ../nbs/18_settings.ipynb #d864100a
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ..clips import check_clip, differences
 from ..discriminators import pick_frames
 from ..encoder import Gaussian, noise
 from ..engine.ranks import averaged
+from ..errors import InputError
 from ..generator import modules
 from ..losses import fake, real
 from ..model import Codes, train_only
@@ -208,6 +209,8 @@ class Streams(OldBaseline):
     def __init__(self, **settings):
         super().__init__(**settings)
         size, ch, content, motion = (self.config[key] for key in ('size', 'ch', 'content', 'motion'))
+        if ch < 4:
+            raise InputError(f'ch={ch}: its widths are quarters of it; give 4 or more')
         self.content_encoder = FrameEncoder(size, ch//4, content)
         self.content_decoder = FrameDecoder(size, ch//4, content)
         self.motion_encoder = MapEncoder(size, ch//4, motion)
@@ -266,6 +269,8 @@ def new_films(net: Streams, n: int, frames: int, generator: torch.Generator | No
 
     returns: (n, 3, frames, size, size)
     """
+    if frames < 1:
+        raise InputError(f'frames={frames}: a clip has at least one')
     like = net.content_decoder.code[0].weight
     zx = noise((n, net.config['content']), like, generator)
     zv = noise((n, net.config['motion'], frames + 1), like, generator)

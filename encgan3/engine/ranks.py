@@ -8,6 +8,7 @@ __all__ = ['Shared', 'share_of', 'rows', 'ranks', 'rank', 'beside', 'sent', 'gat
            'step_seconds']
 
 # %% ../../nbs/58_ranks.ipynb #5b000004
+from copy import deepcopy
 from functools import cache
 from typing import Callable
 
@@ -180,11 +181,12 @@ class Messages(TorchFunctionMode):
         return found
 
 def messages_of(model: nn.Module, clip: Tensor, generator: torch.Generator) -> list[int]:
-    """What a rank sends in one step; the weights stay as they are.
+    """What a rank sends in one step; the model stays as it is.
 
     model, clip, generator: see train_step
     returns: bytes of each message
     """
+    model = deepcopy(model)
     with Messages() as messages:
         for optimizer, _, _ in model.train().updates(clip, model.optimizers(), generator):
             parameters = [p for group in optimizer.param_groups for p in group['params']]

@@ -8,7 +8,7 @@ __all__ = ['ALONG', 'BUTTONS', 'MOST_HEADS', 'SLOW', 'CELL', 'plain', 'controls'
            'Boarding', 'Dragging', 'Receiving', 'Linking', 'Shelving', 'Play', 'Player', 'explorer', 'painted']
 
 # %% ../../nbs/23_sliders.ipynb #33dca7c1
-import asyncio, time
+import asyncio, math, time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -25,7 +25,7 @@ from ..editing.items import (Item, Scene, drawn, edited, item_of, knows, receive
 from ..editing.latents import Directions, Edit, change
 from ..errors import InputError
 from ..generator import TIME, join_codes
-from ..losses import psnr
+from ..losses import beside_still
 from ..model import EncGAN3
 from ..show import labelled, mosaic, strip
 from ..streams import KEEP, Parts
@@ -130,7 +130,9 @@ def lost(model: EncGAN3, item: Item) -> tuple[str, bool]:
     made = rebuilt(model, item)
     if made.shape == item.clip.shape and (made - item.clip).abs().max() < 1e-3:
         return 'made from codes: nothing is lost', True
-    ours, still = (psnr(item.clip, x).item() for x in (made, item.clip[:, :, :1].expand_as(item.clip)))
+    ours, still = (x.item() for x in beside_still(item.clip, made))
+    if math.isinf(still):
+        return f'rebuilt: {ours:.1f} dB; nothing moves in it', True
     words = f'rebuilt: {ours:.1f} dB; its first frame, standing still: {still:.1f} dB'
     if knows(ours, still):
         return words, True
