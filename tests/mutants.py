@@ -160,6 +160,7 @@ OTHERS = [
     # 16_losses
     ('change of the frames, not of the maps', '16_losses', '(differences(clip) - differences(rebuilt)).abs()', '(clip - rebuilt).abs()'),
     ('PSNR of the whole batch', '16_losses', '.square().flatten(1).mean(1))', '.square().mean().expand(len(clip)))'),
+    ('what stands still counts', '16_losses', 'still.isfinite() if still.isfinite().any() else slice(None)', 'slice(None)'),
     ('frame 0 counted once in literal sums', '16_losses', '(3*(FRAMES + 1)*size**2)', '(3*FRAMES*size**2)'),
     ('one colour in literal sums', '16_losses', '(3*(FRAMES + 1)*size**2)', '((FRAMES + 1)*size**2)'),
     # 17_training
@@ -187,7 +188,7 @@ OTHERS = [
     ('precision never reaches the step', '17_training', 'step, frame, precision)\n                step', 'step, frame)\n                step'),
     # 18_settings
     ('unknown setting ignored', '18_settings', 'if wrong := sorted(set(settings) - known): raise', 'if False: raise'),
-    ('True counts as a number', '18_settings', 'isinstance(value, Integral) and not isinstance(value, bool)', 'isinstance(value, Integral)'),
+    ('True counts as a number', '18_settings', 'isinstance(value, int) and not isinstance(value, bool)', 'isinstance(value, int)'),
     ('NaN passes', '18_settings', 'return number and self.low <= value <= self.high and value not in self.without', 'return number and not value < self.low and not value > self.high and value not in self.without'),
     ('a limit that may not be reached is reached', '18_settings', ' and value not in self.without', ''),
     ('1 is True', '18_settings', 'type(value) is type(choice) and value == choice', 'value == choice'),
@@ -545,7 +546,8 @@ OTHERS = [
     ('a claim of which one sum fails is open', '57_claims', 'FAILS if FAILS in verdicts else OPEN', 'OPEN'),
     ('fog is compared', '57_claims', 'if found.fog: return', 'if False: return'),
     ('a contradiction is passed over', '57_claims', 'agrees = math.isnan(found.second) or', 'agrees = True or'),
-    ('a training of each decides', '57_claims', 'if found.seeds == 1 and', 'if False and'),
+    ('a training of each decides', '57_claims', 'if found.seeds == 1:', 'if False:'),
+    ('a run in both differences counts', '57_claims', 'weights.get(t, 0) + sign', 'sign'),
     ('one network heard twice', '57_claims', 'rows_of(total, second_opinions(records))', 'rows'),
     ('shares must be small', '57_claims', '(found.value > total.bound) == total.above', 'found.value < total.bound'),
     # 60_video
