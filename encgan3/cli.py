@@ -349,7 +349,8 @@ def reproduce(tables: list[str] = typer.Argument(help='table1 to table4; table5,
               data: list[str] = typer.Option(['weizmann-s'], help='stand-in, or clip store; may be repeated'),
               only: list[str] = typer.Option([], help='an experiment, such as G3AN; may be repeated, in the '
                                                       'order that is wanted'),
-              seeds: int = typer.Option(1, help='trainings of each row, from seed 0 on'),
+              seeds: Optional[int] = typer.Option(None, help='trainings of each row, from seed 0 on; 1 if '
+                                                             'not given'),
               preset: Optional[str] = typer.Option(None,
                                                    help='tiny, small, paper64, paper128; '
                                                         'micro for a campaign'),
@@ -376,13 +377,17 @@ def reproduce(tables: list[str] = typer.Argument(help='table1 to table4; table5,
     numbers = [*TABLES] if tables == ['campaign'] else tables_of(tables)
     minutes = minutes_of(budget) if budget else float('inf')
     check(workers=workers)
+    for name, given in {'--seeds': seeds, '--steps': steps}.items():
+        if given is not None and tables == ['campaign']:
+            raise InputError(f'{name} {given}: a campaign has seeds and steps of its own; leave it out, or '
+                             'name tables')
     one_of('preset', preset, PRESETS)
     one_of('precision', precision, PRECISIONS)
     from encgan3.campaign.runs import campaign, listing, narrowed, queue, read_records
     from encgan3.campaign.workers import reproduce as work_through
     from encgan3.engine.stopping import stop_asked
     runs = (campaign(data, preset or 'micro', **how) if tables == ['campaign']
-            else queue(numbers, data, seeds, preset or 'tiny', steps, **how))
+            else queue(numbers, data, 1 if seeds is None else seeds, preset or 'tiny', steps, **how))
     runs = narrowed(runs, only)
     records = records or out/'records'
     if not only_list and not as_json:

@@ -70,12 +70,14 @@ def trace(model: nn.Module, clip: Tensor) -> dict[str, tuple[int, ...]]:
     for name, part in model.named_modules():
         if wanted.fullmatch(name):
             hooks.append(part.register_forward_hook(lambda *seen, name=name: note(name, *seen)))
-    with no_grad():
-        codes = model.posterior(clip)
-        fake = model.G(codes.zx.mean, codes.zv.mean)
-        model.D_I(fake[:, :, 0]), model.D_V(fake)
-    for hook in hooks:
-        hook.remove()
+    try:
+        with no_grad():
+            codes = model.posterior(clip.to(model.G.to_rgb.weight))
+            fake = model.G(codes.zx.mean, codes.zv.mean)
+            model.D_I(fake[:, :, 0]), model.D_V(fake)
+    finally: # also where the clip doesn't fit
+        for hook in hooks:
+            hook.remove()
     return shapes
 
 # %% ../nbs/03_figure1.ipynb #3ce5aefb

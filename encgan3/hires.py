@@ -31,7 +31,7 @@ def grown(model: EncGAN3, seed: int = 0, **changes) -> EncGAN3:
     if new.size < old.size:
         raise InputError(f'size={new.size}: smaller than {old.size}, a network can only grow')
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         made = EncGAN3(**asdict(new))
     fresh, state = made.state_dict(), tensors_to_save(model)
     state |= {key.replace('G.', 'average.', 1): value for key, value in state.items() if key.startswith('G.')}

@@ -268,7 +268,7 @@ class EncGAN3(Networks, Saved, library_name='encgan3', license='mit'):
     def from_preset(cls, preset: str, seed: int = 0, recipe: str = 'printed', **changes) -> 'EncGAN3':
         "A new, untrained model, see configuration; what two models of one seed share begins the same."
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             return cls(**asdict(configuration(preset, recipe, **changes)))
 
     @classmethod

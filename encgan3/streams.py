@@ -89,7 +89,8 @@ def begun(seed: int, name: str, make, *args, **kw) -> nn.Module:
     """
     digest = hashlib.sha256(f'{seed} {name}'.encode()).digest()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int.from_bytes(digest[:8], 'big') >> 1)
+        # torch.manual_seed would seed GPUs too, and nothing gives those back
+        torch.default_generator.manual_seed(int.from_bytes(digest[:8], 'big') >> 1)
         return make(*args, **kw)
 
 # %% ../nbs/10_streams.ipynb #b7205081

@@ -179,7 +179,7 @@ def settle(model: nn.Module, accelerator: Accelerator):
         keep_memory()
     model.to(accelerator.device, memory_format=torch.channels_last)
 
-def prepare_run(model: nn.Module, store, run: Path, batch: int, seed: int, augmentation: dict):
+def prepare_run(model: nn.Module, store, batch: int, seed: int, augmentation: dict):
     "Accelerator, optimizers, and what a checkpoint must agree on; the model is moved to its device."
     ours, theirs = model.config.get('size'), getattr(store, 'size', None)
     if None not in (ours, theirs) and ours != theirs:
@@ -260,7 +260,7 @@ def train(model: nn.Module, store, run: Path, steps: int | None, batch: int = 8,
     check(**({} if steps is None else {'steps': steps}), batch=batch, seed=seed, save_every=save_every,
           log_every=log_every, minutes=minutes, flip=flip, shift=shift)
     options = {'flip': flip, 'shift': shift, 'same': same}
-    accelerator, optimizers, agree = prepare_run(model, store, run, batch, seed, options)
+    accelerator, optimizers, agree = prepare_run(model, store, batch, seed, options)
     set_up(model, compiler, recompute)
     store = at_hand(store, accelerator.device)
     precision = agreed(chosen_precision(precision, accelerator.device))
@@ -283,7 +283,7 @@ def train(model: nn.Module, store, run: Path, steps: int | None, batch: int = 8,
                 if model.average is not None:
                     average_into(model.average, model.G, model.config['decay'], step)
                 if step % log_every == 0:
-                    report(step, terms, model, log, bar, watch)
+                    report(step, terms, model, log, bar, watch, log_every)
                 if step % save_every == 0:
                     saved = checkpoint(run, step, terms, model, optimizers, agree, accelerator, clock)
                 bar.update()
@@ -292,16 +292,16 @@ def train(model: nn.Module, store, run: Path, steps: int | None, batch: int = 8,
     return step
 
 # %% ../nbs/17_training.ipynb #208a78e8
-def report(step: int, terms: dict, model: nn.Module, log, bar: tqdm, watch):
-    """One log entry: to the file, to the progress bar, to whoever watches. Of several processes the first
-    one writes, and has no log otherwise.
+def report(step: int, terms: dict, model: nn.Module, log, bar: tqdm, watch, log_every: int):
+    """One log entry: to the file, to the progress bar, to whoever watches; the first one from step 500 on
+    says whether a code has collapsed. Of several processes the first one writes, and has no log otherwise.
     """
     terms = {name: round(value, 5) for name, value in finite(of_all(terms), step).items()}
     if log is None:
         return
     log.write(json.dumps({'step': step, **terms}) + '\n')
     bar.set_postfix({name: f'{value:.3g}' for name, value in terms.items()})
-    if step == 500 and collapsed(terms):
+    if step - log_every < 500 <= step and collapsed(terms):
         warnings.warn(f'{collapsed(terms)} below half a nat after {step} steps: that code has collapsed; '
                       'lower its KL weight')
     if watch:
@@ -354,16 +354,18 @@ class Panel:
     new clips.
     """
     def __init__(self, clips: Tensor, every: int = 50):
-        "clips, every: real clips to reconstruct; steps between pictures"
+        "clips, every: real clips to reconstruct; steps between pictures, each at the next log entry"
         self.clips = clips
         self.every = every
         self.rows = []
         self.handle = None
+        self.drawn = 0 # the last step that was
 
     def __call__(self, step: int, terms: dict, model: nn.Module):
         self.rows.append({'step': step, **terms})
-        if step % self.every:
+        if step//self.every == self.drawn//self.every:
             return
+        self.drawn = step
         from IPython.display import display
         from encgan3.show import picture
         shown = picture(plot_log(self.rows, self.picture(model)))
@@ -407,7 +409,8 @@ def plot_log(rows: list[dict], picture=None):
             if name.startswith(starts):
                 ax.plot([r['step'] for r in rows], [r.get(name, float('nan')) for r in rows], '.-',
                         label=name, lw=1, ms=3)
-        ax.set(title=title, xlabel='step', yscale='log' if i < 2 else 'linear')
+        # an adversarial loss may be below 0
+        ax.set(title=title, xlabel='step', yscale='linear' if title == 'adversarial losses' else 'log')
         if ax.lines:
             ax.legend(fontsize=8)
     if picture is not None:

@@ -16,11 +16,16 @@ from encgan3.campaign.workers import plan, reproduce
 from encgan3.cli import main
 from encgan3.data.store import ClipStore
 from encgan3.editing.items import scene
+from encgan3.editing.latents import codes_of
+from encgan3.editing.longer import chain
 from encgan3.engine.checkpoints import read_log
 from encgan3.evaluation import measure, pretrained
 from encgan3.evaluation.classifier import load_classifier, train_classifier
+from encgan3.evaluation.compared import random_resnet
 from encgan3.evaluation.networks import RandomNetwork
 from encgan3.evaluation.protocols import PROTOCOLS
+from encgan3.figure1 import trace
+from encgan3.hires import grown
 from encgan3.model import EncGAN3
 from encgan3.speed import measure as speed
 from encgan3.ui.sliders import explorer
@@ -105,15 +110,40 @@ def slide(home: Path):
 
 def work(home: Path):
     "A queue: planned, trained, measured."
-    runs = [Run(name, str(home/'store'), 0, 'micro', 2, 2, protocol=FEW) for name in ('VGAN', 'EncGAN3')]
+    names = 'VGAN', 'EncGAN3', 'VideoVAE', 'TwoStreamVAN' # one that can't rebuild a clip, and those that can
+    runs = [Run(name, str(home/'store'), 0, 'micro', 2, 2, protocol=FEW) for name in names]
     seen, real = [], training.train_step
     def step(model, *how, **named):
         seen.append(there(model))
         return real(model, *how, **named)
     training.train_step = step
-    assert len(plan(runs, {}, home/'queue', seconds=.1)) == 2
-    assert len(reproduce(runs, home/'queue', home/'records', quiet=True)) == 2
+    assert len(plan(runs, {}, home/'queue', seconds=.1)) == 4
+    assert len(reproduce(runs, home/'queue', home/'records', quiet=True)) == 4
     assert seen and all(seen), 'trained on the processor'
+
+def longer(home: Path):
+    "A chain of clips from the codes of a film, which lie on the processor."
+    model = load_model('weizmann-s-tiny')
+    codes = codes_of(model, ClipStore(home/'store').clips([0]))
+    film = torch.cat([*chain(model, 28, training.step_generator(0, 0), codes)], 2)
+    assert film.shape[2] == 28 and isinstance(film, gpu.There)
+
+def figure(home: Path):
+    "The sizes in Figure 1."
+    shapes = trace(load_model('weizmann-s-tiny'), ClipStore(home/'store').clips([0]))
+    assert shapes['D_V'] == (3, 16, 32, 32)
+
+def begun(home: Path):
+    "Whoever builds a network finds the generators of the GPU as they were."
+    def seeded(seed):
+        raise AssertionError(f'the GPU is seeded with {seed}')
+    torch.cuda.manual_seed_all = seeded
+    grown(EncGAN3(**SMALL), size=64)
+    for model in MODELS.values():
+        model()
+    EncGAN3.from_preset('micro'), random_resnet(), pretrained.torchvision_network('r3d_18', None)
+    train_classifier(ClipStore(home/'store', None), ('subject', 'action'), home/'begun', 1, 4, ch=4,
+                     quiet=True)
 
 def timed(home: Path):
     "Speed, with small products."
@@ -124,6 +154,7 @@ PATHS = {f'train {name}': partial(train, name) for name in MODELS}
 PATHS |= {f'evaluate by {name}': partial(evaluate, name) for name in ('random', 'classifier', 'resnext')}
 PATHS |= {
     'a network of torchvision': kinetics, 'sliders': slide, 'reproduce': work, 'speed': timed,
+    'a chain of clips': longer, 'figure 1': figure, 'beginnings': begun,
     'sample': called('sample', 'weizmann-s-tiny', '--n', '2', '--out', 'HOME/new.gif'),
     'edit': called('edit', 'HOME/films/jack/ido_jack.avi', '--motion', 'HOME/films/walk/daria_walk.avi',
                    '--beside', '--out', 'HOME/edited.mp4'),

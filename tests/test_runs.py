@@ -188,6 +188,21 @@ def test_a_listing_beside_a_worker_disturbs_nobody(home):
     assert (not is_held(lock) and set(listing([1], [run], read_records(home/'seen'/'records'),
                                               home/'seen').state) == {'measured'})
 
+def test_a_script_needs_no_guard_for_two_workers(home):
+    "Workers are new processes, which must not run it again."
+    script = home/'script.py'
+    script.write_text(f"""
+from encgan3.campaign.runs import Run
+from encgan3.campaign.workers import reproduce
+from encgan3.evaluation.protocols import PROTOCOLS
+store, protocol = {str(home/'store')!r}, PROTOCOLS['random']
+runs = [Run('VGAN', store, seed, 'micro', 1, 2, protocol=protocol) for seed in (8, 9)]
+out = {str(home/'scripted')!r}
+print(len(reproduce(runs, out, out + '/records', workers=2, quiet=True)))
+""")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, '2\n'), done.stderr[-2000:]
+
 def test_two_callers_train_one_classifier(home, monkeypatch):
     calls, real = [], measure.train_classifier
     monkeypatch.setattr(measure, 'train_classifier', lambda *args, **how: calls.append(args)

@@ -79,7 +79,7 @@ class Baseline(Method):
     def from_preset(cls, preset: str, seed: int = 0, **changes):
         "A new, untrained model."
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             return cls(**size_of(preset) | changes).eval()
 
     @classmethod

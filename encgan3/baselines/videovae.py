@@ -138,5 +138,6 @@ class VideoVAE(OldBaseline):
     @torch.no_grad()
     def reconstruct(self, clip: Tensor) -> Tensor:
         "By the means of the posteriors; InputError for a clip of another size, length, range or dtype."
-        clip = check_clip(clip, self.config['size']).to(self.chain.memory.weight_hh)
-        return self.follow(clip, lambda gaussian: gaussian.mean)[0]
+        home = check_clip(clip, self.config['size']).device
+        clip = clip.to(self.chain.memory.weight_hh)
+        return self.follow(clip, lambda gaussian: gaussian.mean)[0].to(home)

@@ -24,6 +24,7 @@ from ..clips import FRAMES
 from ..engine.checkpoints import checkpoints
 from ..engine.files import BEAT, locked, sweep
 from ..engine.precision import gpu_or_cpu
+from ..engine.processes import script_hidden
 from ..engine.stopping import stop_asked
 from ..errors import Busy, InputError
 from ..training import finite, settle, step_generator, train_step
@@ -231,7 +232,7 @@ def start_workers(number: int, *job) -> dict:
     for i in range(number):
         reader, writer = context.Pipe(duplex=False)
         process = context.Process(target=worker, args=(writer, *job))
-        with seeing(own[i % len(own)]):
+        with script_hidden(), seeing(own[i % len(own)]): # a worker must not run the caller's script again
             process.start()
         writer.close()
         pipes[reader] = i, process

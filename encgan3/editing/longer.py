@@ -47,8 +47,10 @@ def next_codes(model: EncGAN3, end: Tensor, first: Tensor, how: Chain = Chain(),
     model, end: the last frames, (B, 3, T, H, W), T from 16 on
     first: content codes to recall, (B, content)
     how, generator: of what is new in the motion
-    returns: zx, (B, content), and `how.tries` motion codes for each film, (B, tries, motion, 1)
+    returns: zx, (B, content), and `how.tries` motion codes for each film, (B, tries, motion, 1), on the
+        device of the model
     """
+    end, first = (x.to(model.G.to_rgb.weight) for x in (end, first))
     q = model.posterior(end[:, :, end.shape[2] % 4:], frame=end[:, :, -1:])
     seen = q.zv.mean.flip(2).transpose(1, 2) # windows 4 frames apart, the latest first
     seen = seen[:, arange(how.tries) % seen.shape[1], :, None]
@@ -89,11 +91,11 @@ def chain(model: EncGAN3, frames: int, generator: torch.Generator | None = None,
     generator: of the first codes, unless given, and of all that is new in later ones
     start: zx and zv of the first 16 frames, for B films; None: one film from the prior
     how: see Chain
-    returns: of parts (B, 3, t, H, W) in [-1, 1], in their order
+    returns: of parts (B, 3, t, H, W) in [-1, 1], in their order, on the device of the model
     """
-    first, zv = start or model.prior(1, FRAMES, generator)
+    like = model.G.to_rgb.weight
+    first, zv = (code.to(like) for code in start or model.prior(1, FRAMES, generator))
     film = new = model.decode(first, zv)
-    first = first.to(film)
     while frames > FRAMES:
         yield new[:, :, :-how.overlap]
         frames -= FRAMES - how.overlap

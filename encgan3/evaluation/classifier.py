@@ -324,7 +324,7 @@ def trained(split: TimeSplit, ch: int, seed: int, **settings) -> Network:
     settings: see fit
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         net = ActionNet(split.classes, split.store.size, ch)
     fit(net, split, seed=seed, **settings)
     return Network(net.half().float(), '', '', View(split.store.size), classes=split.classes)

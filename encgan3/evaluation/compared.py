@@ -65,7 +65,7 @@ class InPlace(Network):
 def random_resnet(seed: int = 0) -> Network:
     "A 3-D ResNet-10 with random weights, for practices whose network can't be had; 64 features."
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         net = ResNet3d(10, 2, ch=8)
         for m in net.modules():
             if isinstance(m, nn.Conv3d): # as its author begins

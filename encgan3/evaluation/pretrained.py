@@ -120,7 +120,7 @@ def torchvision_network(name: str = 'r2plus1d_18', weights: str | None = 'KINETI
     entry = entries[weights or 'DEFAULT']
     view, url = entry.transforms(), entry.url
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         net = get_model(name, weights=None)
     if file:
         sha256 = load_weights(net, file, sha256)

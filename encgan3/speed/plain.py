@@ -16,6 +16,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from ..clips import FRAMES
 from ..discriminators import pick_frames, widths
+from ..errors import InputError
 from ..generator import SPACE, TIME, WIDTH, attention_at, modules
 from ..losses import discriminator_loss, encoder_loss, generator_loss
 from ..model import EncGAN3, Networks, optimizers_of
@@ -145,12 +146,20 @@ def plain_generator_loss(nets: Networks, clip: Tensor, prior: tuple, generator: 
 
 # %% ../../nbs/81_plain.ipynb #0195adc9
 class Plain(Networks):
-    "The five networks and their three updates, plainly, with the weights of a fast model."
+    """The five networks and their three updates, plainly, with the weights of a fast model.
+
+    InputError for settings that ask for other mathematics than stand here.
+    """
     optimizers = optimizers_of
 
     def __init__(self, fast: EncGAN3):
-        super().__init__(fast.knobs)
-        c, self.average = fast.knobs, None
+        c = fast.knobs
+        for name, value in {'adversarial': 0, 'attention': 'g3an', 'batch_statistics': False}.items():
+            if getattr(c, name) == value:
+                raise InputError(f'{name}={value!r}: the plain implementation, which tells what is fast, '
+                                 'does not do that; leave it out')
+        super().__init__(c)
+        self.average = None
         self.content, self.motion, self.D_I = map(deepcopy, (fast.content, fast.motion, fast.D_I))
         self.G = PlainGenerator(c)
         self.D_V = PlainVideoDiscriminator(c.size, c.discriminator_ch)
