@@ -189,8 +189,9 @@ def queue(tables: list[int], data: list[str], seeds: int = 1, preset: str = 'tin
           **how) -> list[Run]:
     """The runs that tables need, the most telling first: one seed of everything before the next seed.
 
-    tables, data, seeds, preset, steps, how: steps: None: the preset's budget; how: precision and protocol of
-        each run
+    tables, data, seeds, preset: one run for each of these, and for each row's experiment
+    steps: None: the preset's budget
+    how: precision and protocol of each run
     """
     check(seeds=seeds, **({} if steps is None else {'steps': steps}))
     if steps == 0:
