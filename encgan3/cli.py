@@ -534,7 +534,7 @@ def teach(films: list[Path] = typer.Argument(help='videos, strips, folders of fr
     from encgan3.editing.own import STARTER, films_in, how_well, learn, told
     from encgan3.engine.stopping import stop_asked
     from encgan3.model import EncGAN3
-    mine, wrong = films_in(films, crop or FIXED)
+    mine, wrong = films_in(films, crop or FIXED, but=out)
     for line in wrong:
         typer.echo(f'{line} (left out)')
     net = EncGAN3.from_pretrained(start or STARTER)

@@ -284,6 +284,8 @@ OTHERS = [
     ('stride of an edit ignored', '26_own_videos', 'edit=Edit(), stride=stride)', 'edit=Edit())'),
     ('content of the video itself', '26_own_videos', 'other.codes if other else mine', 'mine'),
     ('learned from the whole frame', '26_own_videos', "cut_out(f.frames, f.boxes, size), f.fps)\n    prepare", "f.frames, f.fps)\n    prepare"),
+    ('films of before are learned too', '26_own_videos', "squares = Path(here)/'squares'", "squares = folder/'squares'"),
+    ('what was made is a film of its own', '26_own_videos', 'if not (inside(but, place) and inside(path, but))', ''),
     # 27_teaching
     ('learns too slowly', '27_teaching', "EncGAN3.from_pretrained(folder/'start', lr=RATE)", "EncGAN3.from_pretrained(folder/'start')"),
     ('a report that changes the model', '27_teaching', 'model.eval()\n        made = model', 'made = model'),
@@ -347,6 +349,7 @@ OTHERS = [
     ('frames tinted one by one', '33_classifier', 'light*draw(n, 3, 1, 1, 1)', 'light*draw(n, 3, clip.shape[2], 1, 1)'),
     ('judged on what it was trained on', '33_classifier', 'if test and (test.sha256 == split.store.sha256 or', 'if test and (False or'),
     ('record of other weights taken', '33_classifier', 'record.get(\'sha256\') != sha256: raise', 'record.get(\'sha256\') == 0: raise'),
+    ('what lies beside a classifier is lost', '33_classifier', "new_folder(folder, ('config.json', 'model.safetensors', 'record.json'))", 'new_folder(folder)'),
     # 73_weights
     ('a mistyped name goes to the Hub', '73_weights', 'if str(model).startswith(HUB):', 'if not os.path.exists(model):'),
     ('the revision is forgotten', '73_weights', 'revision=revision or pinned or None', 'revision=revision'),
@@ -603,6 +606,7 @@ OTHERS = [
     ('all windows counted as still', '61_crop', 'return out, len(window_starts(T, need)) - sum(len(window_starts(b - a + 1, need)) for a, b in out)', 'return out, len(window_starts(T, need))'),
     # 62_sources
     ('links in an archive are unpacked', '62_sources', 'kind not in (0, 8)', 'False'),
+    ('files here lie in no folder', '62_sources', 'path = Path(os.path.abspath(path))', 'path = Path(path)'),
     ('bombs are unpacked', '62_sources', 'm.file_size > max(2**20, 100*m.compress_size)', 'False'),
     ('a file twice in an archive', '62_sources', 'name.lower() in seen', 'False'),
     ('archives name other places', '62_sources', 'not PLAIN.fullmatch(name)', 'False'),
@@ -621,6 +625,7 @@ OTHERS = [
     ('strip of any size', '63_strips', 'if width*height > max_pixels: raise', 'if False: raise'),
     ('time of silhouettes last', '63_strips', 'mask.transpose(2, 0, 1) != 0', 'mask != 0'),
     ('reader of silhouettes without end', '63_strips', 'capture_output=True, timeout=seconds', 'capture_output=True, timeout=None'),
+    ('no silhouettes on macOS', '63_strips', 'except (ImportError, ValueError, OSError):', 'except ImportError:'),
     ('words taken for silhouettes', '63_strips', 'if not numbers or not name', 'if False or not name'),
     ('box that does not follow', '63_strips', 'if abs(slope)*T < .2*H: centre', 'if True: centre'),
     ('box beside whoever stands', '63_strips', 'if abs(slope)*T < .2*H: centre', 'if False: centre'),
@@ -672,6 +677,8 @@ OTHERS = [
     # 68_faces
     ('posed smiles as slow as spontaneous ones', '68_faces', 'np.array(list(PHASES[action].values())).T', "np.array(list(PHASES['spontaneous'].values())).T"),
     ('same smile in every take', '68_faces', "phases(take.factors['action'], take.seed)", "phases(take.factors['action'], 0)", "rng_of('smile', take.seed)", "rng_of('smile', 0)"),
+    # 69_films
+    ('a second recording is the first', '69_films', 'if known.get(file) != mark]', 'if file not in known]'),
     # 71_files
     ('half a file replaces a good one', '71_files', '        yield Path(name)\n', '        yield path\n'),
     ('half a folder replaces a good one', '71_files', '        yield temporary\n', '        yield path if path.exists() else temporary\n'),
@@ -696,6 +703,10 @@ OTHERS = [
     ('what a person put there is lost', '71_files', 'if names and path.exists(): carry_over', 'if False: carry_over'),
     ('an old card stays', '71_files', 'if file.name in but or (new/file.name)', 'if (new/file.name)'),
     ('nothing is exchanged', '71_files', 'os.fsencode(other), 2)', 'os.fsencode(other), 1)'),
+    ('nothing is flushed on Windows', '71_files', 'os.O_RDWR if writable else os.O_RDONLY', 'os.O_RDONLY'),
+    ('containers sweep what others write', '71_files', "NODE + (re.sub(r'\\W', '', os.readlink(COUNTS)) if COUNTS.is_symlink() else '')", 'NODE'),
+    ('a file is taken for an old folder', '71_files', 'if os.path.exists(path) and not os.path.isdir(path): raise', 'if False: raise'),
+    ('a process loses its folder', '71_files', 'if Path.cwd().is_relative_to(path): raise', 'if False: raise'),
     # 72_checkpoints
     ('damaged checkpoints push sound ones out', '72_checkpoints', "if other != mine and other not in before[max(0, len(before) - keep + 1):]:", 'if other in checkpoints(run)[:-keep]:'),
     ('anything called step is a checkpoint', '72_checkpoints', 'if folder.name[5:].isdigit()', ''),
@@ -864,6 +875,8 @@ OTHERS = [
     ('what is passed over is not said', '90_demo', "for q in data.index['quarantine']]", "for q in []]"),
     ('second recordings are the first', '90_demo', 'again=True)[0] for i', 'again=False)[0] for i'),
     ('second recordings of held-out pairs', '90_demo', 'actions[(i + 4) % 10]', 'actions[i]'),
+    ('pictures of others are deleted', '90_demo', "[out/name for name in (*NAMES, *films) if name.endswith('.gif')]", "[*out.glob('*.gif')]"),
+    ('a run of others is deleted', '90_demo', 'if there := [name for name in (*NAMES, *films) if (out/name).exists()]:', 'if there := []:'),
     # 91_cli
     ('names of other modules', '93_package', "'prepare': 'datasets'", "'prepare': 'data.store'"),
     ('any name is there', '93_package', 'if name not in _PLACES:', 'if False:'),
@@ -871,6 +884,7 @@ OTHERS = [
     ('originals not beside the result', '91_cli', 'if with_originals: made =', 'if False: made ='),
     ('a model that knows nothing is praised', '91_cli', "if not all(knows(found['PSNR'], found['still']) for found in scores.values()):", 'if False:'),
     ('taught nothing', '91_cli', 'learn(mine, out, start or STARTER, minutes=minutes, batch=batch)', 'net'),
+    ('what was made is taught', '91_cli', 'crop or FIXED, but=out)', 'crop or FIXED)'),
     ('samples alike', '91_cli', 'step_generator(seed, i))', 'step_generator(seed, 0))'),
     ('a long film is sixteen', '91_cli', 'n = n or (1 if is_chain(net, frames) else 16)', 'n = n or 16'),
     ('samples depend on their number', '91_cli', 'step_generator(seed, i))', 'step_generator(seed, i + n))'),

@@ -43,6 +43,7 @@ class Source:
 
         returns: None if the name does not fit
         """
+        path = Path(os.path.abspath(path)) # of a.avi alone, too, the folder has a name
         if self.named:
             return self.named(path)
         found = re.fullmatch(self.pattern, path.stem)

@@ -123,9 +123,9 @@ import sys, warnings
 import numpy as np
 from scipy.io import loadmat
 try:
-    import resource # not on Windows
+    import resource # not on Windows; macOS has it, and refuses this limit
     resource.setrlimit(resource.RLIMIT_AS, (4*2**30,)*2)
-except ImportError:
+except (ImportError, ValueError, OSError):
     pass
 warnings.simplefilter('ignore')
 file, folder = sys.argv[1:]

@@ -8,6 +8,7 @@ __all__ = ['STARTER', 'film_at', 'films_in', 'edited_squares', 'the_two', 'edit_
 
 # %% ../../nbs/26_own_videos.ipynb #45e9329d
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Callable
 
 import numpy as np
@@ -23,6 +24,7 @@ from .footage import (PICTURES, SIDE, Box, Footage, boxes_of, opened, plan_of, t
                                      windows_of)
 from .items import Item, item_of, knows
 from .latents import NOWHERE, Directions, Edit, change, codes_of
+from ..engine.files import passing
 from ..errors import InputError
 from ..losses import psnr
 from ..model import EncGAN3
@@ -42,14 +44,18 @@ def film_at(path: str | Path, crop: Box | str | None = FIXED, side: int = SIDE) 
         return Footage(path.name, frames, fps, boxes_of(frames, crop), problem)
     return opened(path, crop, side)
 
-def films_in(places: list[str | Path], crop: Box | str | None = FIXED) -> tuple[list[Footage], list[str]]:
+def films_in(places: list[str | Path], crop: Box | str | None = FIXED, but: str | Path | None = None
+             ) -> tuple[list[Footage], list[str]]:
     """Films, one by one or all of a folder, for `learn`.
 
     places, crop: films, or folders of films; see `film_at`
+    but: a folder in one of them that is left out: what was made of the films
     returns: films; of each that can't be read or is too short, what is wrong
     """
+    inside = lambda path, folder: but and Path(folder).resolve() in Path(path).resolve().parents
     paths = [path for place in map(Path, places)
-             for path in (find_videos(place, SOURCES['folder']) if place.is_dir() else [place])]
+             for path in (find_videos(place, SOURCES['folder']) if place.is_dir() else [place])
+             if not (inside(but, place) and inside(path, but))]
     films, wrong = [], []
     for path in paths:
         try:
@@ -134,17 +140,18 @@ def told(name: str, scores: dict) -> str:
 def store_of(films: list[Footage], folder: str | Path, size: int) -> ClipStore:
     """The squares of films as clips to train on; InputError if there is no film, or one too short for a clip.
 
-    folder: for the squares, and for the clip store in its `store`
+    folder: for the clip store in its `store`
     size: of a frame, pixels
     """
     if not films:
         raise InputError('no films to learn: give at least one, and better ten')
     folder = Path(folder)
     stride = min(plan_of(len(f.frames), f.fps, None, f.name).stride for f in films)
-    for i, f in enumerate(films):
-        write_video(folder/'squares'/f'{i:04} {Path(f.name).stem}.mkv', cut_out(f.frames, f.boxes, size),
-                    f.fps)
-    prepare('folder', folder/'squares', folder/'store', size, stride, crop='whole', workers=0, progress=False)
+    with TemporaryDirectory(prefix=passing(folder/'squares'), dir=folder) as here: # of these films alone
+        squares = Path(here)/'squares'
+        for i, f in enumerate(films):
+            write_video(squares/f'{i:04} {Path(f.name).stem}.mkv', cut_out(f.frames, f.boxes, size), f.fps)
+        prepare('folder', squares, folder/'store', size, stride, crop='whole', workers=0, progress=False)
     return ClipStore(folder/'store', None)
 
 def learn(films: list[Footage], folder: str | Path, start: str | Path = 'weizmann-s-tiny',
@@ -152,7 +159,7 @@ def learn(films: list[Footage], folder: str | Path, start: str | Path = 'weizman
           quiet: bool = False, **changes) -> EncGAN3:
     """Go on training a model on films; InputError if there is none, or one too short for a clip.
 
-    films, folder: for squares, clip store and run; a run that is there goes on
+    films, folder: for clip store and run; a run that is there goes on
     start: a model, see EncGAN3.from_pretrained
     steps, minutes: what ends it; None: only the time
     batch, seed, quiet, changes: of the model's settings, such as lr=3e-4

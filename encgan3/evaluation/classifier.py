@@ -21,7 +21,7 @@ from tqdm.auto import trange
 from ..clips import FRAMES, span, to_clip
 from ..data.store import ClipStore
 from ..discriminators import widths
-from ..engine.files import new_folder, sha256_of
+from ..engine.files import new_folder, place_for, sha256_of
 from ..engine.precision import gpu_or_cpu
 from ..engine.weights import SHIPPED, load_strictly, read_model
 from ..errors import InputError
@@ -279,9 +279,11 @@ def fit(net: ActionNet, split: TimeSplit, steps: int, batch: int, lr: float, see
 def save_classifier(folder: str | Path, net: ActionNet, record: dict) -> dict:
     """Write a classifier and what is known about it.
 
+    folder: a classifier that lies in it goes; what else does, stays
+    net, record: what is written
     returns: the record, with the weights' SHA-256
     """
-    with new_folder(folder) as new:
+    with new_folder(folder, ('config.json', 'model.safetensors', 'record.json')) as new:
         save_file({key: value.half() if value.is_floating_point() else value
                    for key, value in net.state_dict().items()}, new/'model.safetensors')
         record = record | {'sha256': sha256_of(new/'model.safetensors')}
@@ -351,11 +353,11 @@ def train_classifier(store: ClipStore, factors: tuple[str, ...], folder: str | P
                      **amounts: float) -> dict:
     """Train a data set's own classifier and save it with its record.
 
-    `InputError` for factors or amounts that don't exist.
+    `InputError` for factors or amounts that don't exist, or a folder that can't be written.
 
     store: all of its videos are used, whatever its split
     factors: ('subject', 'action') for Table 2, ('action',) for Table 4
-    folder: to write
+    folder: to write, see save_classifier
     steps, batch, lr, ch, seed: ch: see ActionNet
     test: second recordings; None: the store is cut in time
     pairs: train another one without the held-out pairs, to measure it on them: twice the time
@@ -365,6 +367,7 @@ def train_classifier(store: ClipStore, factors: tuple[str, ...], folder: str | P
     """
     if wrong := sorted(amounts.keys() - AMOUNTS):
         raise InputError(f'{wrong[0]}={amounts[wrong[0]]}: no such amount: there are {", ".join(AMOUNTS)}')
+    place_for(folder) # refuse early
     split = TimeSplit(store, tuple(factors), whole=test is not None)
     amounts = AMOUNTS | amounts
     settings = dict(steps=steps, batch=batch, lr=lr, ch=ch, seed=seed) | amounts

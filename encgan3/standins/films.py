@@ -8,6 +8,7 @@ __all__ = ['STANDINS', 'NOTE', 'write_sequences', 'StandIn', 'write_standin']
 # %% ../../nbs/69_films.ipynb #5b7cc7d8
 import os, sys
 from functools import partial
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Callable, Iterable, NamedTuple
@@ -53,7 +54,7 @@ def write_standin(name: str, folder: str | os.PathLike, takes: list | None = Non
     """Render takes to video files in the layout of the original; files that are up to date are kept.
 
     name: one of STANDINS
-    folder, takes: which; None: all
+    folder, takes: which; None: all; a film of another take, such as a second recording, is replaced
     workers: processes; 0: this one
     progress: show a bar
     returns: the folder
@@ -63,13 +64,20 @@ def write_standin(name: str, folder: str | os.PathLike, takes: list | None = Non
     folder = Path(folder)
     takes = STANDINS[name].takes() if takes is None else list(takes)
     code = [sha256_of(sys.modules[f.__module__].__file__)[:16] for f in (STANDINS[name].render, Take)]
-    note = folder/NOTE
-    text = f'{name}: rendered by encgan3, no real recordings. {sorted({t.size for t in takes})} ' f'{code}\n'
-    if not note.exists() or note.read_text() != text:
-        for t in STANDINS[name].takes() + takes:
-            (folder/t.file).unlink(missing_ok=True)
+    note, head = folder/NOTE, f'{name}: rendered by encgan3, no real recordings. {code}'
+    lines = note.read_text().splitlines() if note.exists() else []
+    told = (line.partition(' ') for line in lines[1:] if lines[0] == head)
+    known = {file: mark for mark, _, file in told}
+    marks = {t.file: sha256(repr(t).encode()).hexdigest()[:16] for t in takes}
+    stale = [file for file, mark in marks.items() if known.get(file) != mark]
+    if not known: # none, or of other code
+        stale += [t.file for t in STANDINS[name].takes()]
+    if stale:
+        for file in stale:
+            (folder/file).unlink(missing_ok=True)
         with replacing(note) as temporary:
-            temporary.write_text(text)
+            marked = (f'{mark} {file}\n' for file, mark in (known | marks).items())
+            temporary.write_text(f'{head}\n{"".join(marked)}')
     missing = [t for t in takes if not (folder/t.file).exists()]
     try:
         for _ in each(partial(_film, name, folder), missing, workers, progress, f'render {name}'):
