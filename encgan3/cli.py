@@ -505,10 +505,10 @@ def say_how_well(net, films: list, names: list[str]):
     """
     from encgan3.editing.items import knows
     from encgan3.editing.own import how_well, told
-    scores = {film.name: how_well(net, film) for film in films if len(film.frames) > 1} # not of pictures
-    for name, found in scores.items():
+    scores = [(film.name, how_well(net, film)) for film in films if len(film.frames) > 1] # not of pictures
+    for name, found in scores: # two films may have one name
         typer.echo(told(name, found))
-    if not all(knows(found['PSNR'], found['still']) for found in scores.values()):
+    if not all(knows(found['PSNR'], found['still']) for _, found in scores):
         typer.echo(f'teach it these films first: {CALLED} teach {" ".join(map(quote, names))}')
 
 # %% ../nbs/91_cli.ipynb #a93d0003

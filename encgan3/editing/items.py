@@ -8,7 +8,7 @@ __all__ = ['FORMAT', 'MOST_BYTES', 'MOST_STEPS', 'MOST_SIZE', 'LEAST', 'DOUBT', 
            'remembered', 'scene']
 
 # %% ../../nbs/86_items.ipynb #5ce4d715
-import json
+import json, math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,7 +125,8 @@ def knows(rebuilt: float, still: float) -> bool:
 
     rebuilt, still: PSNR of its reconstruction, and of its first frame standing still, dB
     """
-    return rebuilt >= max(LEAST, still - DOUBT)
+    bar = still - DOUBT if still < math.inf else LEAST # where nothing moves, a still film is infinitely good
+    return rebuilt >= max(LEAST, bar)
 
 # %% ../../nbs/86_items.ipynb #4bf95f98
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ __all__ = ['STARTER', 'film_at', 'films_in', 'edited_squares', 'the_two', 'edit_
            'store_of', 'learn']
 
 # %% ../../nbs/26_own_videos.ipynb #45e9329d
+import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Callable
@@ -26,7 +27,7 @@ from .items import Item, item_of, knows
 from .latents import NOWHERE, Directions, Edit, change, codes_of
 from ..engine.files import passing
 from ..errors import InputError
-from ..losses import psnr
+from ..losses import beside_still
 from ..model import EncGAN3
 from ..training import train
 
@@ -122,19 +123,19 @@ def edited_film(model: EncGAN3, video: str | Path, content: str | Path | None = 
 def how_well(model: EncGAN3, footage: Footage) -> dict:
     """PSNR of a video's reconstruction, and of each window's first frame standing still.
 
-    returns: dB, means over the windows
+    returns: dB, means over the windows in which anything moves; if nothing does, `still` is infinite
     """
     clips = windows_of(footage, plan_of(len(footage.frames), footage.fps, None, footage.name),
                        model.knobs.size)
     made = torch.cat([model.reconstruct(x).cpu() for x in clips.split(16)])
-    return {name: round(psnr(clips, x).mean().item(), 1)
-            for name, x in (('PSNR', made), ('still', clips[:, :, :1].expand_as(clips)))}
+    return {name: round(x.mean().item(), 1) for name, x in zip(('PSNR', 'still'), beside_still(clips, made))}
 
 def told(name: str, scores: dict) -> str:
     "What `how_well` found, in a sentence."
     strange = '' if knows(scores['PSNR'], scores['still']) else ': the model does not know such films'
-    return (f'{name}: rebuilt with {scores["PSNR"]} dB, its first frame standing still has '
-            f'{scores["still"]} dB{strange}')
+    still = (f'its first frame standing still has {scores["still"]} dB' if scores['still'] < math.inf
+             else 'nothing moves in it')
+    return f'{name}: rebuilt with {scores["PSNR"]} dB, {still}{strange}'
 
 # %% ../../nbs/26_own_videos.ipynb #aea3af06
 def store_of(films: list[Footage], folder: str | Path, size: int) -> ClipStore:

@@ -131,9 +131,8 @@ def lost(model: EncGAN3, item: Item) -> tuple[str, bool]:
     if made.shape == item.clip.shape and (made - item.clip).abs().max() < 1e-3:
         return 'made from codes: nothing is lost', True
     ours, still = (x.item() for x in beside_still(item.clip, made))
-    if math.isinf(still):
-        return f'rebuilt: {ours:.1f} dB; nothing moves in it', True
-    words = f'rebuilt: {ours:.1f} dB; its first frame, standing still: {still:.1f} dB'
+    words = f'rebuilt: {ours:.1f} dB; ' + ('nothing moves in it' if math.isinf(still) else
+                                           f'its first frame, standing still: {still:.1f} dB')
     if knows(ours, still):
         return words, True
     return f'{words}. This model does not know such a film: teach it, or choose another model.', False

@@ -95,7 +95,7 @@ def verdict(scores: dict) -> str:
     figures = (f'The model rebuilds your square with {scores["PSNR"]} dB; its first frames, standing still, '
                f'have {scores["still"]} dB. ')
     if scores['still'] == math.inf:
-        return 'For a while nothing moves in your square: move it, or trim the film.'
+        return 'Nothing moves in your square: move it, or trim the film.'
     return figures + ('It knows such films.' if knows(scores['PSNR'], scores['still']) else
                       'It doesn\'t know such films, and would show somebody else: teach it yours, below.')
 
