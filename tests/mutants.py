@@ -280,7 +280,7 @@ OTHERS = [
     ('edit takes content for motion', '26_own_videos', 'who, how = content or video, motion or video', 'who, how = motion or video, content or video'),
     ('edit ignores its other videos', '26_own_videos', 'if who is None: return edited_squares(model, how', 'if True: return edited_squares(model, how'),
     ('a broken film ends the list', '26_own_videos', 'except InputError as e: wrong.append(str(e))', 'except KeyError as e: wrong.append(str(e))'),
-    ('what is worse than standing still is known', '86_items', 'return rebuilt >= max(LEAST, still - DOUBT)', 'return True'),
+    ('what is worse than standing still is known', '86_items', 'return rebuilt >= max(LEAST, bar)', 'return True'),
     ('stride of an edit ignored', '26_own_videos', 'edit=Edit(), stride=stride)', 'edit=Edit())'),
     ('content of the video itself', '26_own_videos', 'other.codes if other else mine', 'mine'),
     ('learned from the whole frame', '26_own_videos', "cut_out(f.frames, f.boxes, size), f.fps)\n    prepare", "f.frames, f.fps)\n    prepare"),
