@@ -882,7 +882,7 @@ OTHERS = [
     ('any name is there', '93_package', 'if name not in _PLACES:', 'if False:'),
     ('a store is replaced unasked', '91_cli', "if (old['dataset'], old['size']) != (dataset, size):", 'if False:'),
     ('originals not beside the result', '91_cli', 'if with_originals: made =', 'if False: made ='),
-    ('a model that knows nothing is praised', '91_cli', "if not all(knows(found['PSNR'], found['still']) for found in scores.values()):", 'if False:'),
+    ('a model that knows nothing is praised', '91_cli', "if not all(knows(found['PSNR'], found['still']) for _, found in scores):", 'if False:'),
     ('taught nothing', '91_cli', 'learn(mine, out, start or STARTER, minutes=minutes, batch=batch)', 'net'),
     ('what was made is taught', '91_cli', 'crop or FIXED, but=out)', 'crop or FIXED)'),
     ('samples alike', '91_cli', 'step_generator(seed, i))', 'step_generator(seed, 0))'),
