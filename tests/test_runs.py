@@ -32,8 +32,8 @@ def home(tmp_path_factory):
     return home
 
 def start(home, out):
-    "A queue whose processes need not import anything first."
-    process = forks.Process(target=two_workers.forked, args=(str(home/'store'), str(out), SEEDS))
+    "A queue in a process that has imported everything."
+    process = forks.Process(target=two_workers.work_through, args=(str(home/'store'), str(out), SEEDS))
     process.start()
     return process
 
@@ -88,9 +88,10 @@ def end(process, how):
 
 @pytest.fixture(scope='module')
 def unbroken(home):
-    "Started as a person starts it, and left alone."
-    queue = [sys.executable, two_workers.__file__, home/'store', home/'unbroken', str(SEEDS)]
-    subprocess.run(queue, check=True, stderr=subprocess.DEVNULL)
+    "Left alone."
+    process = start(home, home/'unbroken')
+    process.join()
+    assert process.exitcode == 0
     return measured(home/'unbroken')
 
 def test_two_workers_measure_each_run_once_with_its_curve(unbroken):
