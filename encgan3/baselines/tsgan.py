@@ -130,9 +130,9 @@ class ShiftGenerator(nn.Module):
 # %% ../../nbs/47_tsgan.ipynb #69412cd7
 class Shrinkage(nn.Module):
     "Frames (N, cin, H, W) -> (N, cout, H/2, W/2), or of the same size and channels."
-    def __init__(self, cin: int, cout: int, half: bool = True):
+    def __init__(self, cin: int, cout: int, half: bool = True, raw: bool = False):
         super().__init__()
-        self.raw = cin == 3 # pixels are not rectified
+        self.raw = raw # pixels are not rectified
         self.convs = nn.Sequential(conv(cin, cout), nn.ReLU(), conv(cout, cout))
         self.smaller = nn.AvgPool2d(2) if half else nn.Identity()
         self.around = conv(cin, cout, 1) if half else nn.Identity()
@@ -146,7 +146,8 @@ class FramesDiscriminator(nn.Module):
     def __init__(self, size: int, ch: int):
         super().__init__()
         w = [3] + [ch*min(16, 2**i) for i in range(modules(size) - 1)]
-        blocks = [Shrinkage(a, b) for a, b in zip(w, w[1:])] + [Shrinkage(w[-1], w[-1], half=False)]
+        blocks = [Shrinkage(a, b, raw=not i) for i, (a, b) in enumerate(zip(w, w[1:]))]
+        blocks.append(Shrinkage(w[-1], w[-1], half=False))
         self.blocks = nn.Sequential(*blocks[:2], Attention(w[2]), *blocks[2:], nn.ReLU())
         self.read = spectral(nn.Linear(w[-1], 1))
 

@@ -43,7 +43,8 @@ def paper_side(number: int, data: str, metric: str) -> pd.Series:
         return TABLE3[column].set_axis([f'{method}, {"F-SA" if fsa == "yes" else "no F-SA"}'
                                         for method, fsa in TABLE3.index])
     metric = metric.removesuffix(' action')
-    return TABLE4[column][metric] if metric in TABLE4[column] else pd.Series(dtype=float)
+    known = number == 4 and metric in TABLE4[column]
+    return TABLE4[column][metric] if known else pd.Series(dtype=float)
 
 # %% ../../nbs/51_tables.ipynb #b9d026a3
 def our_side(number: int, records: dict, metric: str) -> dict[str, list[float]]:
@@ -175,7 +176,7 @@ def curves(records: dict, kind: str = 'prior', metric: str = 'FID', over: str = 
     """
     from matplotlib.figure import Figure
     figure = Figure(figsize=(8, 4), layout='constrained')
-    axes = figure.subplots()
+    axes, named = figure.subplots(), set()
     for r in ordered(records).values():
         points = [point for point in r['curve'] if metric in point.get(kind, {})]
         if not points:
@@ -183,7 +184,8 @@ def curves(records: dict, kind: str = 'prior', metric: str = 'FID', over: str = 
         place = list(EXPERIMENTS).index(r['experiment'])
         axes.plot([p[over] for p in points], [p[kind][metric] for p in points], marker='.', lw=1,
                   color=f'C{place % 10}', ls='-' if place < 10 else '--',
-                  label=r['experiment'] if r['seed'] == 0 else None)
+                  label=None if r['experiment'] in named else r['experiment'])
+        named.add(r['experiment'])
     axes.set(xscale='log', xlabel=over, ylabel=f'{metric} ({kind})', yscale='log' if metric == 'FID'
              else 'linear')
     if axes.lines:

@@ -276,13 +276,15 @@ def reproduce(runs: list[Run], out: Path, records: Path, budget: float = math.in
     for folder in (records, *ours):
         sweep(folder) # of what killed workers were writing; train does it for each run
     bars = Bars(workers, quiet)
-    with stop_asked():
-        if workers == 1:
-            work(runs, out, records, budget, lambda *what: bars.tell(0, *what))
-        else:
-            listen(start_workers(workers, runs, out, records, budget), bars.tell)
-    for bar in bars.bars:
-        bar.close()
+    try:
+        with stop_asked():
+            if workers == 1:
+                work(runs, out, records, budget, lambda *what: bars.tell(0, *what))
+            else:
+                listen(start_workers(workers, runs, out, records, budget), bars.tell)
+    finally:
+        for bar in bars.bars:
+            bar.close()
     if bars.heard['broken']:
         raise InputError(bars.heard['broken'][0])
     if bars.heard['failed']:

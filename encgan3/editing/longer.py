@@ -168,9 +168,10 @@ def echo(films: Tensor, least: int = FRAMES) -> Tensor:
 
     films: (B, 3, T, H, W)
     least: smallest lag, frames; the largest is T/2
-    returns: (B,), 1 for a loop
+    returns: (B,), 1 for a loop, and for a film in which nothing moves
     """
     x = (films - films.mean(2, keepdim=True)).transpose(1, 2).flatten(2)
     alike = x @ x.transpose(1, 2) # of all pairs of frames
     lag = lambda k: alike.diagonal(k, 1, 2).mean(1)
-    return torch.stack([lag(k) for k in range(least, films.shape[2]//2 + 1)], 1).amax(1)/lag(0)
+    most = torch.stack([lag(k) for k in range(least, films.shape[2]//2 + 1)], 1).amax(1)
+    return torch.where(lag(0) > 0, most/lag(0), 1.)

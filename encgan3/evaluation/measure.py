@@ -198,7 +198,7 @@ def evaluate(model, folder: Path, network: Network, protocol: Protocol = PROTOCO
     out = {'protocol': asdict(protocol), 'store': store.record()} | opinions[0]
     if hasattr(model, 'encode'):
         split = 'test' if any(v['split'] == 'test' for v in store.index['videos']) else None
-        test, some = ClipStore(folder, split), min(200, protocol.clips)
+        test, some = ClipStore(folder, split, stride=protocol.stride), min(200, protocol.clips)
         out['reconstruction'] = held_out(model, test, some, SSIM=ssim, motion=motion_correlation)
         if network.classes and {'subject', 'action'} <= set(network.classes[0]):
             out['swap'] = swapped(model, test, network, some, protocol.seed, quiet)

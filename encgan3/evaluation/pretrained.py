@@ -126,7 +126,7 @@ def torchvision_network(name: str = 'r2plus1d_18', weights: str | None = 'KINETI
         sha256 = load_weights(net, file, sha256)
     elif weights:
         sha256 = load_weights(net, cached(url), Path(url).stem.rsplit('-', 1)[1])
-    label = Path(file).name if file else weights or 'untrained'
+    label = Path(file).name if file else entry.name if weights else 'untrained' # DEFAULT by its name
     return Network(net, name if file or weights else f'{name}, untrained',
                    'input of the last layer, mean over positions',
                    View(view.crop_size[0], 1., tuple(view.mean), tuple(view.std), tuple(view.resize_size)
