@@ -276,6 +276,8 @@ class EncGAN3(Networks, Saved, library_name='encgan3', license='mit'):
         "A trained model, see find; to be trained on with `changes`, such as lr=1e-4."
         settings, tensors = find(model, revision)
         config, state = read_model(settings, tensors)
+        if other := config.get('method') or 'a classifier'*('classes' in config):
+            raise InputError(f'{model}: is {other}; an EncGAN3 is wanted here, such as weizmann-s-tiny')
         wanted = checked(renamed(config) | changes)
         return built(cls, asdict(wanted), fit_average(state, bool(wanted.decay)), tensors)
 

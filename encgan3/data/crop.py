@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PAIRED', 'CROPS', 'FIXED', 'FILLED', 'LEAST', 'LAG', 'follow', 'shrunk', 'around', 'differs', 'odd', 'grown', 'empty',
-           'outline', 'full_name', 'zoomed', 'crop_box', 'cut_out', 'runs', 'passes']
+           'outline', 'full_name', 'height_of', 'zoomed', 'crop_box', 'cut_out', 'runs', 'passes']
 
 # %% ../../nbs/61_crop.ipynb #f0ea0178
 import re
@@ -156,6 +156,16 @@ def full_name(how: str) -> str:
     "A crop as records name it: `mover:zoom`, because a plain `mover` in an old record is `FIXED`."
     return 'mover:zoom' if how.rstrip(':') == 'mover' else how
 
+def height_of(found: tuple | None, side: float, H: int) -> float:
+    """The row where a square begins: around the mover, or at its head, if not all of it fits in.
+
+    found: of `outline`; None: the square lies in the middle
+    side: of the square, pixels
+    H: rows of the frame
+    """
+    top, bottom = (found[1], found[3]) if found else ((H - side) / 2, (H + side) / 2)
+    return float(np.clip(min(top, (top + bottom - side) / 2), 0, H - side))
+
 def zoomed(frames: np.ndarray) -> tuple | None:
     """The square that the mover fills, at the time when it needs most.
 
@@ -168,8 +178,7 @@ def zoomed(frames: np.ndarray) -> tuple | None:
         return None
     left, top, right, bottom = found
     side = min(max((right - left) / FILLED, (bottom - top) / FILLED, LEAST * H), H, W)
-    return np.clip(x + (left + right - side) / 2, 0, W - side), np.clip((top + bottom - side) / 2, 0,
-            H - side), side
+    return np.clip(x + (left + right - side) / 2, 0, W - side), height_of(found, side, H), side
 
 # %% ../../nbs/61_crop.ipynb #20d7fd1b
 def crop_box(frames: np.ndarray, how: str) -> np.ndarray:
@@ -197,8 +206,10 @@ def crop_box(frames: np.ndarray, how: str) -> np.ndarray:
         side = min(float(share) * H, W)
         left, top = np.full(T, (W - side) / 2), (H - side) / 2
         if name == 'mover':
-            left = np.clip(follow(frames) + .5 - side / 2, 0, W - side)
-            top = H - side
+            x = follow(frames)
+            left = np.clip(x + .5 - side / 2, 0, W - side)
+            upright = float(share) * H > W # less fits in than was asked for
+            top = height_of(outline(frames, x), side, H) if upright else H - side
     return np.stack([left, left * 0 + top, left + side, left * 0 + top + side], 1)
 
 # %% ../../nbs/61_crop.ipynb #627466a8

@@ -112,7 +112,8 @@ def fill(path: str | os.PathLike, jobs: list, results: Iterable, size: int, need
             motionless += still
             for (a, b), p in pieces:
                 if len(p) < need:
-                    note(f'frames {a}-{b}: {len(p)} are there, a window needs {need}', False)
+                    few = f'frames {a}-{b}: {len(p)} are there, a window needs {need}'
+                    note(few + ': take a smaller stride'*(len(p) >= FRAMES), False)
                 else:
                     videos.append(dict(file=file, range=[a, b], first=add(p), length=len(p), fps=fps,
                                        factors=factors, split=split))

@@ -350,8 +350,8 @@ def allowed(path: str | os.PathLike, width: int, height: int, frames: int, limit
     if frames > limits.frames:
         raise InputError(f'{path}: more than {limits.frames} frames: cut it into shorter files')
     if frames*width*height > limits.total:
-        raise InputError(f'{path}: {frames} frames of {width}x{height} exceed {limits.total} pixels: '
-                         'cut it, or scale it down first')
+        raise InputError(f'{path}: {frames} frames of {width}x{height} exceed {limits.total} pixels: cut it, '
+                         'or scale it down first, such as with ffmpeg -i FILM -vf scale=-2:480 SMALL.mp4')
 
 def _upright(path, stream, side, declared, limits):
     "Yield the frames of a stream as (H, W, 3) arrays; `InputError` at the first that breaks a limit."

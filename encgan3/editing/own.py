@@ -20,7 +20,7 @@ from ..data.sources import SOURCES
 from ..data.store import ClipStore, decode
 from ..data.strips import is_strip
 from ..data.video import write_video
-from ..datasets import find_videos, prepare
+from ..datasets import find_videos, not_read, prepare
 from .footage import (PICTURES, SIDE, Box, Footage, boxes_of, opened, plan_of, through,
                                      windows_of)
 from .items import Item, item_of, knows
@@ -51,13 +51,16 @@ def films_in(places: list[str | Path], crop: Box | str | None = FIXED, but: str 
 
     places, crop: films, or folders of films; see `film_at`
     but: a folder in one of them that is left out: what was made of the films
-    returns: films; of each that can't be read or is too short, what is wrong
+    returns: films; of each that can't be read or is too short, what is wrong; of other files that look like
+        films, why they are not read
     """
     inside = lambda path, folder: but and Path(folder).resolve() in Path(path).resolve().parents
     paths = [path for place in map(Path, places)
              for path in (find_videos(place, SOURCES['folder']) if place.is_dir() else [place])
              if not (inside(but, place) and inside(path, but))]
-    films, wrong = [], []
+    films = []
+    wrong = [f'{place}/{x["file"]}: {x["reason"]}' for place in map(Path, places) if place.is_dir()
+             for x in not_read(place, SOURCES['folder'])]
     for path in paths:
         try:
             film = film_at(path, crop, 256)

@@ -6,7 +6,7 @@
 __all__ = ['RATE', 'Report', 'write_report', 'read_report', 'reporting', 'lesson', 'teach', 'Teacher']
 
 # %% ../../nbs/27_teaching.ipynb #c89a0003
-import json, math, os, time
+import json, math, os, signal, time
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from multiprocessing import get_context
@@ -148,9 +148,11 @@ class Teacher:
 
     def ended(self) -> EncGAN3:
         "Wait for the end: the model that has learned; InputError if there is none, with the reason."
+        if self.process is None:
+            raise InputError('has not begun: call begin first')
         self.process.join()
         why = self.report().wrong or ('' if (self.folder/'model').exists() else 'has learned nothing yet')
-        if self.process.exitcode > 0 and not self.report().wrong or self.process.exitcode == -9:
+        if self.process.exitcode not in (0, -signal.SIGTERM) and not self.report().wrong:
             why = 'the training ended by itself, perhaps for want of memory: go on, or take fewer films'
         if why:
             raise InputError(why)
