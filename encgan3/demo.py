@@ -169,19 +169,24 @@ def write_page(out: Path, films: dict[str, str], captions: dict[str, str], recor
 # %% ../nbs/90_demo.ipynb #90de0002
 NAMES = 'demo.json', 'index.html', 'training.png', 'fig3a.gif', 'fig3b.gif', 'samples.gif', 'run'
 
-def demo_before(out: Path) -> list[Path]:
-    """The pictures that an earlier demo made; InputError if something else has a name that this one takes.
+def demo_before(out: Path, minutes: float) -> list[Path]:
+    """The pictures that an earlier demo made; InputError if it was trained for longer, or if something else
+    has a name that this one takes.
 
-    out: folder of the demo, with its demo.json, if there was one
+    out, minutes: folder of the demo, with its demo.json, if there was one; of training
     """
     try:
-        count = len(read_json(out/'demo.json')['films'])
+        old = read_json(out/'demo.json')
+        count = len(old['films'])
     except (ValueError, KeyError, TypeError): # there was none
         films = sorted(file.name for file in out.glob('film[0-9][0-9][0-9].gif'))
         if there := [name for name in (*NAMES, *films) if (out/name).exists()]:
             raise InputError(f'{out}: holds {there[0]}, which no demo has made; take it away, or name '
                              'another folder') from None
         return []
+    if (longer := old.get('minutes', 0)) > minutes and (out/'run').exists():
+        raise InputError(f'{out}: holds a demo that was trained for {longer:g} minutes; take it away, or '
+                         'name another folder')
     films = [f'film{i:03}.gif' for i in range(count)]
     return [out/name for name in (*NAMES, *films) if name.endswith('.gif')]
 
@@ -202,7 +207,7 @@ def demo(out: Path = Path('demo'), videos: Path | None = None, from_scratch: boo
     returns: the record, also in demo.json
     """
     out, minutes = Path(out), (3. if videos else 1.) if minutes is None else minutes
-    old_files = demo_before(out)
+    old_files = demo_before(out, minutes)
     out.mkdir(parents=True, exist_ok=True)
     model = (EncGAN3.from_preset('tiny', recipe='companion') if from_scratch
              else EncGAN3.from_pretrained(STARTER))
@@ -269,4 +274,4 @@ def go_on(out: Path, folder: Path, data: ClipStore) -> list[str]:
     return [f'{program} edit {run} {a} --motion {b} --beside --out {quote(str(out/"edited.mp4"))}',
             f'{program} teach {quote(str(folder))} --from {run} --minutes 30 --out '
             f'{quote(str(out/"taught"))}',
-            'make lab']
+            *['make lab']*Path('nbs/index.ipynb').is_file()] # in the repository
