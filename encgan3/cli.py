@@ -221,9 +221,8 @@ def train(data: Path = typer.Option(..., help='clip store made by prepare'),
                            precision=precision, compiler=compiler, recompute=recompute, flip=flip,
                            shift=shift, same=tuple(same), watch=forecast(steps, minutes))
     if rank() == 0:
-        more = 'the same command with more --steps' if done >= steps else 'the same command goes on'
         typer.echo(f'{out}: {done} steps\nlook: {CALLED} sample {quote(str(out))} --out new.gif; '
-                   f'longer: {more}')
+                   f'longer: the same command{" with more --steps"*(done >= steps)}')
     if stop():
         raise typer.Exit(128 + stop())
 
